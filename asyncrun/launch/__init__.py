@@ -1,0 +1,1 @@
+"""Find or create a container run, stop it, remove it: async, for worker and triggerer alike."""

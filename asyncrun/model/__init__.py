@@ -1,0 +1,1 @@
+"""Pure values: refs, outcomes, diagnosis, completion event, errors, settings. Knows neither Airflow nor an SDK."""

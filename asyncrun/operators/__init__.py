@@ -1,0 +1,1 @@
+"""Operators: they validate, launch, defer and resume."""

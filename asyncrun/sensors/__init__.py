@@ -1,0 +1,1 @@
+"""Sensors: deferrable, on the same shared watchers as the operators."""

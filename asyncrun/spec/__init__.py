@@ -1,0 +1,1 @@
+"""Pure functions from operator arguments to requests. Knows neither Airflow nor an SDK."""

@@ -1,0 +1,1 @@
+"""From a container's output to the Airflow task log: sources, records, and the one emitter of the process."""

@@ -1,0 +1,1 @@
+"""Shared watchers: one per API server or cluster, many subscribers."""
