@@ -1,0 +1,85 @@
+"""What became of a container run."""
+
+from __future__ import annotations
+
+import signal
+from enum import StrEnum
+
+import msgspec
+
+
+class Verdict(StrEnum):
+    """How a container run ended, in one word."""
+
+    SUCCEEDED = "succeeded"
+    """The containers that decide exited with 0."""
+    FAILED = "failed"
+    """A container that decides exited with another code or was killed."""
+    NEVER_STARTED = "never_started"
+    """No container that decides ever ran."""
+    EVICTED = "evicted"
+    """The platform took the machine or the spot capacity away."""
+    STOPPED = "stopped"
+    """Somebody stopped it on purpose: a user, or we at its deadline."""
+    LOST = "lost"
+    """The platform no longer knows it, or no longer lets us see it."""
+
+
+class StopCause(StrEnum):
+    """Why we gave up on or stopped a run ourselves; None in an outcome means that the platform's facts decide."""
+
+    DEADLINE = "deadline"
+    ACCESS = "access"
+
+
+class ContainerOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What became of one container.
+
+    :param exit_code: None where the platform gives none (it never ran, or its end was not seen).
+    :param reason: the platform's words for a failure of this container, empty if none.
+    :param essential: its end ends the task; it takes part in the verdict.
+    """
+
+    name: str
+    exit_code: int | None = None
+    reason: str = ""
+    essential: bool = True
+
+    @property
+    def signal(self) -> str | None:
+        """Name of the signal that ended it, by the convention 128 + n of container runtimes; else None."""
+        if self.exit_code is None or not 128 < self.exit_code < 128 + 65:
+            return None
+        try:
+            return signal.Signals(self.exit_code - 128).name
+        except ValueError:
+            return None
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What became of a run, with the facts that prove it.
+
+    :param decided_by: name of the container whose end decided, None where none did.
+    :param exit_code: exit code of that container.
+    :param code: the platform's code, e.g. ECS ``stopCode``; empty if none.
+    :param reason: the platform's sentence, e.g. ECS ``stoppedReason``; empty if none.
+    :param started_at: seconds since the epoch, None if it never started.
+    :param finished_at: seconds since the epoch, None if unknown.
+    :param stop_cause: set when we stopped it or gave up on it.
+    """
+
+    verdict: Verdict
+    containers: tuple[ContainerOutcome, ...] = ()
+    decided_by: str | None = None
+    exit_code: int | None = None
+    code: str = ""
+    reason: str = ""
+    started_at: float | None = None
+    finished_at: float | None = None
+    stop_cause: StopCause | None = None
+
+    def container(self, name: str | None) -> ContainerOutcome | None:
+        """The outcome of the container of that name, or None."""
+        return next((one for one in self.containers if one.name == name), None)

@@ -1,0 +1,58 @@
+"""What identifies a container run: never a bare name."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class EcsTaskRef(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One ECS task of ours.
+
+    :param cluster: short name or ARN of the cluster, as the user gave it.
+    :param task_arn: full ARN; new for each task, so it is the identity.
+    """
+
+    cluster: str
+    task_arn: str
+
+    @property
+    def task_id(self) -> str:
+        """The last part of the ARN: 32 hexadecimal digits, as in log stream names and the console."""
+        return self.task_arn.rsplit("/", 1)[-1]
+
+    @property
+    def region(self) -> str | None:
+        """Region of the ARN, or None if the ARN has an unknown form."""
+        return self._part(3)
+
+    @property
+    def account(self) -> str | None:
+        """Account number of the ARN, or None if the ARN has an unknown form."""
+        return self._part(4)
+
+    def _part(self, index: int) -> str | None:
+        parts = self.task_arn.split(":", 5)
+        return parts[index] or None if len(parts) == 6 else None
+
+    def __str__(self) -> str:
+        return self.task_arn
+
+
+class AwsTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Where calls go and with whose credentials: the four generic arguments of upstream's AWS operators.
+
+    Holds names and options only, never a credential: it is stored in the database with the trigger.
+
+    :param conn_id: Airflow connection; None: no look-up, the SDK's own chain of credentials.
+    :param region_name: None: the connection's, or the SDK's default.
+    :param verify: as in boto3: False, or a path to a CA bundle.
+    :param botocore_config: keyword arguments of ``botocore.config.Config`` for the user's own calls. Retries, time-outs
+        and pool of the shared clients are ours.
+    """
+
+    conn_id: str | None = "aws_default"
+    region_name: str | None = None
+    verify: bool | str | None = None
+    botocore_config: dict[str, object] | None = None

@@ -1,0 +1,151 @@
+"""
+All settings of asyncrun: section ``[asyncrun]`` of Airflow's configuration.
+
+This table is the only place where they stand; the provider's metadata and the documentation are made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from asyncrun.model.errors import InvalidSetting
+
+SECTION = "asyncrun"
+
+
+def _number(default: float, unit: str, why: str, *, at_least: float = 0, at_most: float = float("inf")) -> Any:
+    return field(
+        default=default, metadata={"unit": unit, "why": why, "at_least": at_least, "at_most": at_most, "choices": ()}
+    )
+
+
+def _choice(default: str, why: str, *choices: str) -> Any:
+    return field(default=default, metadata={"unit": "", "why": why, "choices": choices})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting with its default; see the metadata of each field for unit, range and reason."""
+
+    describe_rate: float = _number(
+        5, "calls/s", "DescribeTasks and other ECS reads per account and region; AWS allows 20/s for all users of the "
+        "account together", at_least=0.1, at_most=20,
+    )  # fmt: skip
+    launch_rate: float = _number(
+        10, "calls/s", "RunTask per account and region; AWS allows 40/s, shared with StopTask", at_least=0.1, at_most=40
+    )
+    stop_rate: float = _number(
+        10, "calls/s", "StopTask per account and region; a budget of its own, so that a kill never waits for launches",
+        at_least=0.1, at_most=40,
+    )  # fmt: skip
+    filter_logs_rate: float = _number(
+        2, "calls/s", "FilterLogEvents per account and region; AWS allows 5/s in the strict regions, not adjustable",
+        at_least=0.1, at_most=25,
+    )  # fmt: skip
+    get_logs_rate: float = _number(
+        4, "calls/s", "GetLogEvents per account and region; AWS allows 10/s in the strict regions, not adjustable",
+        at_least=0.1, at_most=30,
+    )  # fmt: skip
+    poll_interval: float = _number(
+        1, "s", "shortest time between two rounds of DescribeTasks for a cluster: how soon an end is seen", at_least=0.1
+    )
+    missing_grace: float = _number(
+        60, "s", "a task reported MISSING for that long is believed to be gone: RunTask is eventually consistent"
+    )
+    access_grace: float = _number(
+        300, "s", "denied or expired credentials, or a missing cluster, fail the runs after that long: time for a "
+        "rotation or an upgrade",
+    )  # fmt: skip
+    reason_wait: float = _number(
+        15, "s", "after an unclean end, wait that long for ECS to add stopCode and stoppedReason"
+    )
+    connection_ttl: float = _number(
+        300, "s", "an Airflow connection is looked up again after that long: each look-up is a serial round trip "
+        "of 50-230 ms", at_least=1,
+    )  # fmt: skip
+    watcher_linger: float = _number(
+        5, "s", "a shared watcher without subscribers stops after that long: the next run often comes soon"
+    )
+    logs_poll_interval: float = _number(
+        1, "s", "shortest time between two rounds of FilterLogEvents for a log group", at_least=0.1
+    )
+    logs_poll_idle: float = _number(
+        5, "s", "longest time between two rounds of FilterLogEvents for a quiet log group", at_least=0.1
+    )
+    logs_overlap: float = _number(
+        15, "s", "every round reads that far back again: the awslogs driver flushes every 5 s, and events may be late"
+    )
+    logs_quiet_period: float = _number(
+        12, "s", "a log is read to its end when nothing new came for that long: the awslogs driver flushes every 5 s"
+    )
+    logs_drain_limit: float = _number(60, "s", "longest wait for the end of a log; what is cut is said in the log")
+    log_line_limit: int = _number(16384, "bytes", "longer lines are cut, and say so", at_least=256)
+    log_rate: int = _number(200, "lines/s", "per run; the triggerer's log pipe moves 65-340 KiB/s in all", at_least=1)
+    log_size_limit: int = _number(50 * 2**20, "bytes", "total per run; the rest is counted and skipped", at_least=65536)
+    log_last_lines: int = _number(200, "lines", "the last lines are never skipped: they hold the error", at_least=10)
+    log_slot: int = _number(
+        50, "ms", "lines of one container and slot form one record with a millisecond of its own, so that Airflow's "
+        "reader shows each once; rounded up to a multiple of the number of containers", at_least=1, at_most=10000,
+    )  # fmt: skip
+    log_backlog: int = _number(
+        32768, "bytes", "of kernel memory in the log socket above which emission waits: a full socket blocks every "
+        "trigger", at_least=1280,
+    )  # fmt: skip
+    log_takeover: str = _choice(
+        "replay", "what a trigger does with the log after another triggerer died; 'continue' only with one shared "
+        "log volume and no remote logging", "replay", "continue",
+    )  # fmt: skip
+    ends_per_second: float = _number(
+        20,
+        "ends/s",
+        "with remote logging the supervisor uploads each ended trigger's log in its own loop",
+        at_least=0.1,
+    )
+    resume_hold: float = _number(
+        7, "s", "a resume earlier than that after the deferral can fail the task spuriously in Airflow 3.3"
+    )
+    end_in_triggerer: str = _choice(
+        "auto", "success ends without a worker where nothing needs one", "auto", "always", "never"
+    )
+    kill_grace: float = _number(
+        30, "s", "how long an attempt to stop a killed run is repeated in the triggerer when AWS does not answer"
+    )
+    backstop: float = _number(
+        600, "s", "Airflow's own trigger time-out comes that long after our deadline: Airflow stops nothing remote"
+    )
+
+    @classmethod
+    def load(cls, get: Callable[[str], str | None]) -> Settings:
+        """
+        Read every setting.
+
+        :param get: the configured text of a setting of this section, None where none is given.
+        :raises InvalidSetting: naming the setting, its value and what is allowed.
+        """
+        values: dict[str, Any] = {}
+        for one in fields(cls):
+            text = get(one.name)
+            if text is not None and text.strip():
+                values[one.name] = _parse(one, text.strip())
+        return cls(**values)
+
+
+def _parse(one: Any, text: str) -> Any:
+    meta = one.metadata
+    if meta["choices"]:
+        if text.lower() not in meta["choices"]:
+            raise InvalidSetting(one.name, text, " or ".join(meta["choices"]))
+        return text.lower()
+    whole = isinstance(one.default, int) and one.type == "int"
+    allowed = f"a {'whole ' if whole else ''}number of {meta['unit']}, at least {meta['at_least']:g}"
+    if meta["at_most"] != float("inf"):
+        allowed += f" and at most {meta['at_most']:g}"
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        raise InvalidSetting(one.name, text, allowed) from None
+    if not meta["at_least"] <= value <= meta["at_most"]:  # also refuses nan
+        raise InvalidSetting(one.name, text, allowed)
+    return value
