@@ -55,7 +55,7 @@ class EcsTaskState(msgspec.Struct, frozen=True, kw_only=True):
         return self.status == STOPPED
 
 
-def parse_task(raw: Mapping[str, Any]) -> EcsTaskState:
+def parse_task(raw: Any) -> EcsTaskState:
     """
     Read one element of DescribeTasks' ``tasks``.
 
