@@ -1,0 +1,153 @@
+"""When an ECS task's outcome is known, and what it is: pure functions of its state and its definition."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from asyncrun.model.ecs import STOPPED, EcsContainerState, EcsTaskState
+from asyncrun.model.ecs_definition import TaskPlan
+from asyncrun.model.outcome import ContainerOutcome, Outcome, StopCause, Verdict
+
+_HOST_GONE = re.compile(r"Host EC2 \(instance [^)]+\) (?:stopped|terminated)")
+# Codes with which a container ends that its task stopped: SIGTERM and SIGKILL, or a clean exit after the signal.
+_ENDED_BY_STOP = frozenset({0, 143, 137})
+_STOP_CODES_EVICTED = frozenset({"SpotInterruption", "TerminationNotice", "InfrastructureHealth"})
+_STOP_CODES_STOPPED = frozenset({"UserInitiated", "ServiceSchedulerInitiated"})
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The outcome as far as it is known now.
+
+    :param complete: nothing that ECS may still add (stopCode, stoppedReason, exit codes) would change it.
+    """
+
+    outcome: Outcome
+    complete: bool
+
+
+def decide(state: EcsTaskState, plan: TaskPlan | None, container_name: str | None = None) -> Decision | None:
+    """
+    What became of a task, or None while that is open.
+
+    The outcome is known when ``desiredStatus`` is STOPPED and the essential containers have stopped; on Fargate that is
+    tens of seconds before ``lastStatus`` is STOPPED, as the network interface is given back in between.
+
+    :param plan: None where the task definition may not be read: then every container counts as essential.
+    :param container_name: the user's container, which decides; None: the first essential one of the definition.
+    """
+    if not state.stopped and state.desired_status != STOPPED:
+        return None
+    essential = _essential_names(state, plan)
+    if not state.stopped and not _have_stopped(state, essential):
+        return None
+    containers = _in_plan_order([_container(one, essential) for one in state.containers], plan)
+    decider = _decider(state, plan, container_name, essential)
+    outcome = Outcome(
+        verdict=_verdict(state, containers, decider),
+        containers=tuple(containers),
+        decided_by=decider,
+        exit_code=next((one.exit_code for one in containers if one.name == decider), None),
+        code=state.stop_code,
+        reason=state.stopped_reason,
+        started_at=state.started_at,
+        finished_at=state.execution_stopped_at or state.stopping_at or state.stopped_at,
+    )
+    return Decision(outcome=outcome, complete=_is_complete(state, outcome))
+
+
+def gave_up(state: EcsTaskState | None, cause: StopCause, reason: str, verdict: Verdict) -> Outcome:
+    """The outcome of a run that we stopped (deadline) or can no longer see (access), with what is known of it."""
+    containers = () if state is None else tuple(_container(one, None) for one in state.containers)
+    return Outcome(
+        verdict=verdict,
+        containers=containers,
+        reason=reason,
+        started_at=None if state is None else state.started_at,
+        stop_cause=cause,
+    )
+
+
+def _essential_names(state: EcsTaskState, plan: TaskPlan | None) -> frozenset[str]:
+    if plan is None:
+        return frozenset(one.name for one in state.containers)
+    return frozenset(one.name for one in plan.containers if one.essential)
+
+
+def _have_stopped(state: EcsTaskState, essential: frozenset[str]) -> bool:
+    watched = [one for one in state.containers if one.name in essential]
+    return bool(watched) and all(one.status == STOPPED for one in watched)
+
+
+def _container(state: EcsContainerState, essential: frozenset[str] | None) -> ContainerOutcome:
+    return ContainerOutcome(
+        name=state.name,
+        exit_code=state.exit_code,
+        reason=state.reason,
+        essential=essential is None or state.name in essential,
+    )
+
+
+def _in_plan_order(containers: list[ContainerOutcome], plan: TaskPlan | None) -> list[ContainerOutcome]:
+    if plan is None:
+        return containers
+    order = {one.name: index for index, one in enumerate(plan.containers)}
+    return sorted(containers, key=lambda one: order.get(one.name, len(order)))
+
+
+def _decider(state: EcsTaskState, plan: TaskPlan | None, wanted: str | None, essential: frozenset[str]) -> str | None:
+    present = [one.name for one in state.containers]
+    if wanted in present:
+        return wanted
+    if plan is not None and (name := plan.decider(None)) is not None:
+        return name
+    return next((name for name in present if name in essential), None)
+
+
+def _verdict(state: EcsTaskState, containers: list[ContainerOutcome], decider: str | None) -> Verdict:
+    if state.stop_code == "TaskFailedToStart":
+        return Verdict.NEVER_STARTED
+    chosen = next((one for one in containers if one.name == decider), None)
+    succeeded = chosen is not None and chosen.exit_code == 0 and not _failed_beside(containers, chosen)
+    if state.stop_code in _STOP_CODES_EVICTED or _HOST_GONE.match(state.stopped_reason):
+        # What ended well before its machine went away has ended well.
+        return Verdict.SUCCEEDED if succeeded and _all_exited(containers) else Verdict.EVICTED
+    if state.stop_code in _STOP_CODES_STOPPED:
+        # A program may answer SIGTERM with 0: that is a stopped task, not a finished one.
+        return Verdict.STOPPED
+    if succeeded:
+        return Verdict.SUCCEEDED
+    if chosen is None or (chosen.exit_code is None and state.started_at is None):
+        return Verdict.NEVER_STARTED
+    return Verdict.FAILED
+
+
+def _failed_beside(containers: list[ContainerOutcome], chosen: ContainerOutcome) -> bool:
+    """
+    Whether another essential container failed by itself.
+
+    Once one essential container has ended, ECS stops the others: their 143 or 137 after the chosen one's 0 is no
+    failure, unless ECS gives that container a reason of its own (out of memory is 137 as well). A code of None after
+    that is a container that never came to run because the task was over.
+    """
+    return any(_failed_by_itself(one) for one in containers if one.essential and one is not chosen)
+
+
+def _failed_by_itself(container: ContainerOutcome) -> bool:
+    if container.exit_code is None:
+        return False
+    return container.exit_code not in _ENDED_BY_STOP or container.reason.startswith("OutOfMemory")
+
+
+def _all_exited(containers: list[ContainerOutcome]) -> bool:
+    return all(one.exit_code is not None for one in containers if one.essential)
+
+
+def _is_complete(state: EcsTaskState, outcome: Outcome) -> bool:
+    if state.stopped or outcome.verdict is Verdict.SUCCEEDED:
+        return True
+    return bool(state.stop_code and state.stopped_reason) and all(
+        one.exit_code is not None or one.reason for one in outcome.containers if one.essential
+    )

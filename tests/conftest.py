@@ -1,0 +1,33 @@
+"""What every test must keep: no leaked task, no blocking call in the event loop, no warning (pyproject.toml)."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+
+@pytest.fixture(autouse=True)
+def blocking_calls_fail() -> Iterator[BlockBuster]:
+    """A call of ours that blocks the event loop raises ``BlockingError``."""
+    with blockbuster_ctx("asyncrun") as blockbuster:
+        yield blockbuster
+
+
+@pytest.fixture
+async def no_leaked_tasks() -> AsyncIterator[None]:
+    """A test must not leave a task behind in its event loop."""
+    before = asyncio.all_tasks()
+    yield
+    leaked = [task for task in asyncio.all_tasks() - before if task is not asyncio.current_task()]
+    assert not leaked, f"leaked tasks: {sorted(task.get_name() for task in leaked)}"
+
+
+@pytest.fixture(autouse=True)
+def _async_tests_leave_no_tasks(request: pytest.FixtureRequest) -> None:
+    function = getattr(request, "function", None)
+    if function is not None and inspect.iscoroutinefunction(function):
+        request.getfixturevalue("no_leaked_tasks")

@@ -1,0 +1,203 @@
+"""Values that cross from worker to triggerer and back, settings, and levels of lines."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncrun.model.diagnosis import Cause, Diagnosis
+from asyncrun.model.ecs import parse_task
+from asyncrun.model.ecs_definition import parse_definition
+from asyncrun.model.ecs_watch import EcsClusterWatch, EcsTaskWatch
+from asyncrun.model.errors import AccessDenied, ContainerFailed, InvalidSetting, MalformedAnswer
+from asyncrun.model.event import CompletionEvent
+from asyncrun.model.logs import level_of
+from asyncrun.model.outcome import ContainerOutcome, Outcome, Verdict
+from asyncrun.model.refs import AwsTarget, EcsTaskRef
+from asyncrun.model.settings import Settings
+
+REF = EcsTaskRef(cluster="c", task_arn="arn:aws:ecs:eu-west-1:123456789012:task/c/0123456789abcdef")
+OUTCOME = Outcome(
+    verdict=Verdict.FAILED,
+    containers=(ContainerOutcome(name="main", exit_code=3, reason="r", essential=False),),
+    decided_by="main",
+    exit_code=3,
+    code="EssentialContainerExited",
+    started_at=1.5,
+)
+EVENT = CompletionEvent(
+    ref=REF,
+    outcome=OUTCOME,
+    diagnosis=Diagnosis(summary="s", cause=Cause.EXIT_CODE, evidence=("e",), next_step="n"),
+    last_lines=("a", "b"),
+    result="b",
+)
+# What release 0.1.0 wrote: rows in users' databases look like this, and must load for ever.
+EVENT_0_1_0: dict[str, Any] = {
+    "ref": {"cluster": "c", "task_arn": REF.task_arn},
+    "outcome": {
+        "verdict": "failed",
+        "containers": [{"name": "main", "exit_code": 3, "reason": "r", "essential": False}],
+        "decided_by": "main",
+        "exit_code": 3,
+        "code": "EssentialContainerExited",
+        "reason": "",
+        "started_at": 1.5,
+        "finished_at": None,
+        "stop_cause": None,
+    },
+    "diagnosis": {"summary": "s", "cause": "exit_code", "evidence": ["e"], "next_step": "n"},
+    "last_lines": ["a", "b"],
+    "result": "b",
+    "version": 1,
+}
+WATCH_0_1_0: dict[str, Any] = {
+    "target": {"conn_id": "aws_default", "region_name": None, "verify": None, "botocore_config": None},
+    "deferred_at": 10.0,
+    "deadline": None,
+    "version": 1,
+    "ref": {"cluster": "c", "task_arn": REF.task_arn},
+    "deadline_reason": "",
+    "container_name": None,
+    "log_group": None,
+    "log_region": None,
+    "log_stream_prefix": None,
+    "end_in_triggerer": True,
+    "end_reason": "nothing needs a worker",
+    "push_result": False,
+    "number_logs_exception": 10,
+    "launched_at": None,
+    "slot_ms": 50,
+}
+
+
+def test_an_event_comes_back_as_it_was() -> None:
+    assert CompletionEvent.from_payload(EVENT.to_payload()) == EVENT
+
+
+def test_the_event_of_the_last_release_still_loads() -> None:
+    assert CompletionEvent.from_payload(EVENT_0_1_0) == EVENT
+
+
+def test_an_event_of_a_newer_release_loads_as_far_as_it_is_known() -> None:
+    assert CompletionEvent.from_payload({**EVENT_0_1_0, "version": 9, "new": {"x": 1}}).ref == REF
+
+
+def test_a_foreign_event_is_refused_with_the_place() -> None:
+    with pytest.raises(MalformedAnswer, match=r"the trigger's event cannot be read: .*ref"):
+        CompletionEvent.from_payload({"status": "success"})
+
+
+def test_a_watch_of_the_last_release_still_loads_and_comes_back_as_it_was() -> None:
+    watch = EcsTaskWatch.from_dict(WATCH_0_1_0)
+    assert watch.ref == REF
+    assert watch.to_dict() == WATCH_0_1_0
+
+
+def test_a_state_watch_round_trips() -> None:
+    watch = EcsClusterWatch(
+        target=AwsTarget(conn_id=None), deferred_at=1.0, desired=("ACTIVE",), failing=("FAILED",), cluster="c"
+    )
+    assert EcsClusterWatch.from_dict(watch.to_dict()) == watch
+
+
+def test_a_ref_knows_region_account_and_id() -> None:
+    assert (REF.region, REF.account, REF.task_id) == ("eu-west-1", "123456789012", "0123456789abcdef")
+    odd = EcsTaskRef(cluster="c", task_arn="not-an-arn")
+    assert (odd.region, odd.account, odd.task_id) == (None, None, "not-an-arn")
+
+
+def test_errors_survive_pickling_with_their_facts() -> None:
+    denied = pickle.loads(pickle.dumps(AccessDenied("m", service="ecs", operation="RunTask", code="C", request_id="r")))
+    assert (str(denied), denied.service, denied.operation, denied.code, denied.request_id) == (
+        "m", "ecs", "RunTask", "C", "r",
+    )  # fmt: skip
+    failed = pickle.loads(pickle.dumps(ContainerFailed(EVENT.diagnosis, OUTCOME, ("x",))))
+    assert failed.outcome == OUTCOME
+    assert str(failed) == EVENT.diagnosis.text(("x",))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [None, [], {}, {"taskArn": 5, "lastStatus": "RUNNING"}, {"taskArn": "a"},
+     {"taskArn": "a", "lastStatus": "RUNNING", "version": "x"},
+     {"taskArn": "a", "lastStatus": "RUNNING", "containers": [None]},
+     {"taskArn": "a", "lastStatus": "RUNNING", "containers": [{"name": "m", "exitCode": "many"}]}],
+)  # fmt: skip
+def test_a_task_that_cannot_be_read_is_a_malformed_answer(raw: Any) -> None:
+    with pytest.raises(MalformedAnswer):
+        parse_task(raw)
+
+
+@pytest.mark.parametrize(
+    "raw", [{}, {"taskDefinitionArn": "a"}, {"taskDefinitionArn": "a", "containerDefinitions": [{}]},
+            {"taskDefinitionArn": "a", "containerDefinitions": [{"name": "x", "memory": "lots"}]}],
+)  # fmt: skip
+def test_a_definition_that_cannot_be_read_is_a_malformed_answer(raw: Any) -> None:
+    with pytest.raises(MalformedAnswer):
+        parse_definition(raw)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "driver", "runtime", "name"),
+    [("p", "awslogs", None, "p/main/t"), (None, "awslogs", "r-1", "r-1"), (None, "awslogs", None, None),
+     ("p", "splunk", "r-1", None)],
+)  # fmt: skip
+def test_stream_names_follow_the_log_configuration(
+    prefix: str | None, driver: str, runtime: str | None, name: str | None
+) -> None:
+    options = {"awslogs-group": "g", "awslogs-region": "us-west-2"}
+    if prefix:
+        options["awslogs-stream-prefix"] = prefix
+    log = {"logDriver": driver, "options": options}
+    raw = {"taskDefinitionArn": "a", "containerDefinitions": [{"name": "main", "logConfiguration": log}]}
+    (container,) = parse_definition(raw).containers
+    assert container.stream_name("t", runtime) == name
+    assert container.log is not None
+    assert (container.log.group, container.log.region) == ("g", "us-west-2")
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [("ERROR: x", "error"), ("an error occurred", "info"), ("[warn] low", "warning"), ("level=error msg=x", "error"),
+     ("2026-01-02 03:04:05,678 - name - WARNING - text", "warning"), ('{"level": "debug", "a": 1}', "debug"),
+     ("CRITICAL - down", "critical"), ("FATAL: role does not exist", "critical"), ("no ERRORS found", "info"),
+     ("", "info"), ("INFO  started", "info"), ("/var/log/ERROR.txt", "info")],
+)  # fmt: skip
+def test_a_line_has_the_level_that_it_states(text: str, level: str) -> None:
+    assert level_of(text) == level
+
+
+@given(st.text())
+def test_every_line_has_a_level(text: str) -> None:
+    assert level_of(text) in {"critical", "error", "warning", "info", "debug"}
+
+
+def test_settings_have_defaults_and_read_what_is_configured() -> None:
+    configured = {"poll_interval": "2.5", "log_slot": "100", "log_takeover": "Continue", "log_rate": " "}
+    settings = Settings.load(configured.get)
+    assert (settings.poll_interval, settings.log_slot, settings.log_takeover) == (2.5, 100, "continue")
+    assert settings.log_rate == Settings().log_rate
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("log_rate", "1.5", "[asyncrun] log_rate = '1.5' in Airflow's configuration cannot work: expected a whole "
+         "number of lines/s, at least 1"),
+        ("describe_rate", "50", "[asyncrun] describe_rate = '50' in Airflow's configuration cannot work: expected a "
+         "number of calls/s, at least 0.1 and at most 20"),
+        ("poll_interval", "nan", "[asyncrun] poll_interval = 'nan' in Airflow's configuration cannot work: expected a "
+         "number of s, at least 0.1"),
+        ("log_takeover", "maybe", "[asyncrun] log_takeover = 'maybe' in Airflow's configuration cannot work: expected "
+         "replay or continue"),
+    ],
+)  # fmt: skip
+def test_a_bad_setting_is_refused_by_name_value_and_what_is_allowed(name: str, value: str, message: str) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        Settings.load({name: value}.get)
+    assert str(caught.value) == message
