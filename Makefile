@@ -1,0 +1,57 @@
+# Everything here sets itself up in .venv; nothing else on the machine is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check test-scale lint layers types docs bench wheel clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: .venv/installed ## run the example DAGs on a real Airflow with an embedded ECS (about a minute)
+	@$(BIN)/asyncrun demo $(DEMO_ARGS)
+
+test: .venv/installed ## the tests, real Airflow included
+	@$(BIN)/pytest $(TEST_ARGS)
+
+check: lint layers types docs test ## everything that must hold at each commit
+
+test-scale: .venv/installed ## what takes minutes: hundreds of runs, repeated kills
+	@$(BIN)/pytest -m scale --timeout 1800 $(TEST_ARGS)
+
+lint: .venv/installed
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+layers: .venv/installed
+	@$(BIN)/lint-imports --no-logo
+
+types: .venv/installed
+	@$(BIN)/mypy -p asyncrun
+
+docs: .venv/installed
+	@$(BIN)/python docs/check.py
+
+bench: .venv/installed ## measure beside upstream
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+wheel: .venv/installed
+	@$(BIN)/python -m build --wheel --outdir dist .
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Debian's python3 comes without ensurepip unless python3-venv is installed: then pip installs itself into the venv.
+.venv/bin/python:
+	@echo "Setting up .venv with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "asyncrun needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv .venv; \
+	  else $(PYTHON) -m venv --without-pip .venv \
+	    && $(PYTHON) -m pip --python .venv/bin/python install --quiet pip; fi \
+	  || { rm -rf .venv; echo "No virtual environment could be made: apt-get install python3-venv"; exit 1; }
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing (a few minutes the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
