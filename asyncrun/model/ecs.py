@@ -79,7 +79,7 @@ def parse_task(raw: Any) -> EcsTaskState:
             execution_stopped_at=_time(raw, "executionStoppedAt"),
             stopped_at=_time(raw, "stoppedAt"),
         )
-    except (TypeError, ValueError, AttributeError, KeyError) as error:
+    except (TypeError, ValueError, ArithmeticError, AttributeError, KeyError) as error:
         arn = raw.get("taskArn") if isinstance(raw, Mapping) else None
         raise MalformedAnswer(
             f"ECS described task {arn or '(no ARN)'} in a form that cannot be read: {error}",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import FARGATE, Lab, container, logging_to, until
+from tests.support.lab import FARGATE, Lab, container, logging_to, until
 
 
 def refused(call: Any, code: str, message: str, **params: Any) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from asyncrun.local.aws import AwsControl, Fault
 from asyncrun.local.aws.faults import Faults, TokenBucket
 from asyncrun.local.aws.options import EmbeddedAwsOptions, LifecycleDelays
 from asyncrun.local.aws.wire import AwsRequest
+from tests.support.lab import FARGATE, Lab, container, until
 
-from .conftest import FARGATE, Lab, container, until
 from .test_embedded_ecs import refused
 
 

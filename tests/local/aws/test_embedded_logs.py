@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncrun.local.aws.awslogs import MAX_EVENT_BYTES, LogPump
+from tests.support.lab import FARGATE, Lab, container, logging_to, until
 
-from .conftest import FARGATE, Lab, container, logging_to, until
 from .test_embedded_ecs import refused, stream_names
 
 

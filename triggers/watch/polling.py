@@ -1,0 +1,229 @@
+"""
+The loop that all pollers share: when to ask, how many calls at once, and what a failed call means for the whole round.
+
+There is no task, no timer and no call per object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Generic
+
+import msgspec
+
+from asyncrun.model.errors import AccessDenied, MalformedAnswer, NotFound, RemoteError, RequestRefused, Throttled
+from asyncrun.triggers.watch.book import Batch, Book, every
+from asyncrun.triggers.watch.feed import Feed
+from asyncrun.triggers.watch.news import S
+from asyncrun.triggers.watch.pace import Pace
+from asyncrun.triggers.watch.questions import Questions, Tuning
+
+log = logging.getLogger(__name__)
+
+_CLOCK_SLACK = 1e-6  # s; asyncio runs a timer up to a clock's tick early, and the loop below must not spin until then
+
+
+class PollerStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Counters of one poller since it was made.
+
+    :param subscribed: objects that somebody is subscribed to.
+    :param active: those of them that are still asked for.
+    :param faults: calls that brought no answer, throttled ones included.
+    :param renewals: attempts to renew the credentials.
+    :param last_round_seconds: from the first call's start to the last one's answer, with waiting for the call budget.
+    """
+
+    subscribed: int = 0
+    active: int = 0
+    rounds: int = 0
+    calls: int = 0
+    faults: int = 0
+    throttled: int = 0
+    renewals: int = 0
+    last_round_seconds: float = 0.0
+
+
+class _Round(Generic[S]):
+    """What became of the calls of one round."""
+
+    def __init__(self, batches: list[Batch[S]], *, early: bool, started: float) -> None:
+        self.batches, self.early, self.started = batches, early, started
+        self.todo: Iterator[Batch[S]] = iter(batches)
+        self.settled: set[int] = set()
+        self.answered = 0
+        self.failed_in_a_row = 0
+        self.passing: RemoteError | None = None
+        """A fault that waiting mends."""
+        self.denied: list[tuple[Batch[S], RemoteError]] = []
+        """Calls that were refused until somebody acts on credentials, permissions or the cluster."""
+
+
+class BatchPoller(Generic[S]):
+    """
+    A watcher that asks for its objects in batches. See ``asyncrun.triggers.registry.Watcher``.
+
+    :param name: for logs and task names.
+    :param questions: how to ask and how to read.
+    :param interval: seconds from the start of one round to the start of the next, at least.
+    :param missing_grace: seconds that an object must be missing to be believed gone.
+    :param access_grace: seconds that access must be refused to be fatal.
+    :param renew: looks up connection and credentials anew; called when a whole round is refused.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        questions: Questions[S],
+        *,
+        interval: float,
+        missing_grace: float,
+        access_grace: float,
+        renew: Callable[[], Awaitable[None]],
+        tuning: Tuning | None = None,
+    ) -> None:
+        self.name = name
+        self._questions, self._renew, self._tuning = questions, renew, tuning or Tuning()
+        self._pace = Pace(interval, pause=self._tuning.pause, longest=self._tuning.backoff)
+        self._book = Book(questions, missing_grace=missing_grace, access_grace=access_grace, tuning=self._tuning)
+        self._wake = asyncio.Event()
+        self._renew_at = float("-inf")
+        self._rounds = self._calls = self._faults = self._throttled = self._renewals = 0
+        self._last_round = 0.0
+
+    def open(self, ident: str) -> Feed[S]:
+        """The feed of that object; a new one is asked for soon."""
+        row = self._book.rows.get(ident)
+        if row is None:
+            now = asyncio.get_running_loop().time()
+            if not self._book.active:
+                self._pace.resume(now)
+            row = self._book.add(ident, now)
+            self._wake.set()
+        return row
+
+    def forget(self, ident: str) -> None:
+        """Ask for that object no more."""
+        self._book.remove(ident)
+
+    def statistics(self) -> PollerStatistics:
+        """Counters, at any time."""
+        return PollerStatistics(
+            subscribed=len(self._book.rows),
+            active=len(self._book.active),
+            rounds=self._rounds,
+            calls=self._calls,
+            faults=self._faults,
+            throttled=self._throttled,
+            renewals=self._renewals,
+            last_round_seconds=self._last_round,
+        )
+
+    async def run(self) -> None:
+        """Round after round, until cancelled."""
+        self._book.restart()
+        while True:
+            early = await self._until_due()
+            await self._round(early=early)
+
+    async def _until_due(self) -> bool:
+        """Wait for the next round; whether it is an early one, for newcomers only."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = self._pace.due(self._book.fresh_since) if self._book.active else None
+            if due is not None and loop.time() >= due - _CLOCK_SLACK:
+                return due < self._pace.next_at
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._wake.wait()
+
+    async def _round(self, *, early: bool) -> None:
+        loop = asyncio.get_running_loop()
+        this = _Round(self._book.plan(early=early), early=early, started=loop.time())
+        crew = min(len(this.batches), self._tuning.concurrency)
+        if crew <= 1:
+            await self._work(this)
+        else:
+            async with asyncio.TaskGroup() as group:
+                for number in range(crew):
+                    group.create_task(self._work(this), name=f"asyncrun calls of {self.name}, {number}")
+        self._rounds += 1
+        self._last_round = loop.time() - this.started
+        self._settle_unasked(this)
+        await self._conclude(this)
+
+    async def _work(self, this: _Round[S]) -> None:
+        """Make calls until there are none left or the round is hopeless. Several of these share a round."""
+        clock = asyncio.get_running_loop().time
+        for batch in this.todo:
+            self._calls += 1
+            try:
+                answer = await self._questions.ask([row.ident for row in batch])
+            except RemoteError as error:
+                self._faults += 1
+                self._throttled += isinstance(error, Throttled)
+                self._failed(this, batch, error, clock())
+            else:
+                this.answered += 1
+                this.failed_in_a_row = 0
+                self._book.answered(batch, answer, clock())
+            this.settled.add(id(batch))
+            if this.failed_in_a_row >= self._tuning.hopeless_after:
+                return
+
+    def _failed(self, this: _Round[S], batch: Batch[S], error: RemoteError, now: float) -> None:
+        if isinstance(error, RequestRefused):
+            self._book.refused_content(batch, error, now)
+            return
+        this.failed_in_a_row += 1
+        if isinstance(error, AccessDenied | NotFound):
+            this.denied.append((batch, error))
+            self._book.count_refusal(batch, now)
+            return
+        this.passing = error
+        if isinstance(error, MalformedAnswer):
+            self._book.refused_content(batch, error, now)
+        else:
+            self._book.unanswered(batch, error, now)
+
+    def _settle_unasked(self, this: _Round[S]) -> None:
+        """Those whose calls were not made wait for the same reason as the others, and come first next time."""
+        unasked = [batch for batch in this.batches if id(batch) not in this.settled]
+        if not unasked:
+            return
+        asked = [batch for batch in this.batches if id(batch) in this.settled]
+        reason = None if this.denied else this.passing
+        self._book.unasked(unasked, asked, reason, asyncio.get_running_loop().time())
+        if this.denied:
+            this.denied.append((every(unasked), this.denied[-1][1]))
+
+    async def _conclude(self, this: _Round[S]) -> None:
+        """Tell of refused access, and set the time of the next round."""
+        clock = asyncio.get_running_loop().time
+        wholly = not this.answered
+        renewed = bool(this.denied) and wholly and clock() >= self._renew_at and await self._renew_credentials()
+        for batch, error in this.denied:
+            self._book.refused(batch, error, clock(), renewed=renewed)
+        if renewed:
+            self._pace.again(clock())
+        elif this.passing is not None or (this.denied and wholly):
+            self._pace.failed(this.started, clock(), wholly=wholly)
+        else:
+            self._pace.went_well(this.started, early=this.early)
+
+    async def _renew_credentials(self) -> bool:
+        """Whether connection and credentials could be looked up anew."""
+        self._renewals += 1
+        try:
+            async with asyncio.timeout(self._tuning.renew_limit):
+                await self._renew()
+        except (RemoteError, TimeoutError) as error:
+            log.warning("%s: the credentials cannot be renewed: %s", self.name, str(error) or "it took too long")
+            return False
+        finally:
+            self._renew_at = asyncio.get_running_loop().time() + self._tuning.renew_spacing
+        return True

@@ -1,0 +1,108 @@
+"""One subscriber's share of a watcher."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Generic, Self
+
+from asyncrun.triggers.signal import Signal
+from asyncrun.triggers.watch.feed import Feed
+from asyncrun.triggers.watch.news import Latest, News, Recovered, S, Trouble
+
+
+class SubscriptionClosed(RuntimeError):
+    """News was asked of a subscription that is closed, or whose watcher was ended with the event loop."""
+
+
+class Subscription(Generic[S]):
+    """
+    One subscriber's share of a watcher; a context manager that closes itself.
+
+    One task at a time may wait in ``news()``. Cancelling it there loses nothing: the next call returns what it would
+    have returned.
+    """
+
+    def __init__(self, feed: Feed[S], leave: Callable[[Subscription[S]], None]) -> None:
+        self.feed, self._leave = feed, leave
+        self._sequence = 0
+        self._told: Trouble | None = None
+        self._signal = Signal()
+        self._waits = False
+        self._closed = False
+        feed.listeners.add(self)
+
+    @property
+    def ident(self) -> str:
+        """What it is subscribed to."""
+        return self.feed.ident
+
+    @property
+    def latest(self) -> Latest[S] | None:
+        """The latest word on the object, read or not; None before the first."""
+        return self.feed.latest
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the object cannot be seen now, None if it can."""
+        return self.feed.trouble
+
+    async def news(self, seconds: float | None = None) -> News[S] | None:
+        """
+        Wait for something newer than what this subscription returned last.
+
+        What is overtaken before it is fetched is never returned; a final word is never overtaken. News is
+        in the order of time. Nothing comes after a final word.
+
+        :param seconds: the longest wait; None: no limit.
+        :return: None if the time was up first.
+        :raises SubscriptionClosed: it is closed, or closed meanwhile.
+        """
+        if self._waits:
+            raise RuntimeError(f"two tasks wait for news of {self.ident} on one subscription")
+        give_up_at = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        self._waits = True
+        try:
+            while not self._closed:
+                if (news := self._unread()) is not None:
+                    return news
+                left = None if give_up_at is None else give_up_at - asyncio.get_running_loop().time()
+                if left is not None and left <= 0:
+                    return None
+                await self._signal.wait(left)
+        finally:
+            self._waits = False
+        raise SubscriptionClosed(f"the subscription to {self.ident} is closed")
+
+    def _unread(self) -> News[S] | None:
+        feed, told = self.feed, self._told
+        state_is_new = feed.sequence != self._sequence
+        if told is not None and feed.trouble is None and not feed.final:
+            self._told = None
+            return Recovered(told, feed.recovered_at)
+        if state_is_new:
+            self._sequence = feed.sequence
+            return feed.latest
+        if feed.trouble is not None and feed.trouble is not told and not feed.final:
+            self._told = feed.trouble
+            return feed.trouble
+        return None
+
+    def wake(self) -> None:
+        """Look at the feed again; called by the feed."""
+        self._signal.set()
+
+    def close(self) -> None:
+        """Leave; whoever waits in ``news()`` is told by ``SubscriptionClosed``. May be called again."""
+        if not self._closed:
+            self._closed = True
+            self.feed.listeners.discard(self)
+            self._leave(self)
+            self.wake()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
