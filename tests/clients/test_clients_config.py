@@ -1,0 +1,92 @@
+"""Settings from Airflow's configuration, and their description for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+
+import pytest
+
+from asyncrun.clients.config import load_settings, settings_metadata
+from asyncrun.model.errors import InvalidSetting
+from asyncrun.model.settings import SECTION, Settings
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+def test_defaults_without_configuration() -> None:
+    assert load_settings() == Settings()
+
+
+def test_environment_sets_and_the_process_remembers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__DESCRIBE_RATE", "2.5")
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__LOG_TAKEOVER", "continue")
+    settings = load_settings()
+    assert (settings.describe_rate, settings.log_takeover) == (2.5, "continue")
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__DESCRIBE_RATE", "3")
+    assert load_settings() is settings
+
+
+def test_invalid_value_names_setting_value_and_range_and_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__DESCRIBE_RATE", "many")
+    with pytest.raises(InvalidSetting) as caught:
+        load_settings()
+    assert str(caught.value) == (
+        "[asyncrun] describe_rate = 'many' in Airflow's configuration cannot work: "
+        "expected a number of calls/s, at least 0.1 and at most 20"
+    )
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__DESCRIBE_RATE", "4")
+    assert load_settings().describe_rate == 4
+
+
+def test_every_setting_is_described_and_its_default_and_example_load() -> None:
+    options = settings_metadata()[SECTION]["options"]
+    assert list(options) == [one.name for one in fields(Settings)]
+    assert Settings.load(lambda name: options[name]["default"]) == Settings()
+    Settings.load(lambda name: options[name]["example"])
+    assert options["describe_rate"] == {
+        "description": "DescribeTasks and other ECS reads per account and region; AWS allows 20/s for all users of the "
+        "account together. In calls/s, at least 0.1 and at most 20.",
+        "version_added": "0.1.0",
+        "type": "float",
+        "example": "5",
+        "default": "5",
+    }
+    assert options["log_slot"]["type"] == "integer"
+    assert options["log_takeover"]["example"] == "continue"
+    assert options["log_takeover"]["description"].endswith("One of: replay, continue.")
+
+
+def test_metadata_fits_airflows_schema() -> None:
+    import json
+    from importlib.resources import files
+
+    import jsonschema
+
+    schema = json.loads(files("airflow").joinpath("provider_info.schema.json").read_text())
+    info = {"package-name": "asyncrun", "name": "asyncrun", "description": "d", "config": settings_metadata()}
+    jsonschema.validate(info, schema)
+
+
+def test_describing_needs_neither_airflow_nor_an_sdk() -> None:
+    code = (
+        "import sys; from asyncrun.clients.config import settings_metadata; settings_metadata(); "
+        "heavy = {'airflow', 'botocore', 'aiobotocore', 'boto3', 'aiohttp'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_importing_the_clients_loads_no_sdk() -> None:
+    modules = ("airflow", "api", "aws", "budget", "config", "credentials", "ecs", "faults", "generation", "logs")
+    code = (
+        f"import sys, importlib; [importlib.import_module('asyncrun.clients.' + name) for name in {modules}]; "
+        "heavy = {'airflow', 'botocore', 'aiobotocore', 'boto3', 'aiohttp'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
