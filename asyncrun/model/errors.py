@@ -53,6 +53,10 @@ class InvalidArgument(AsyncrunError, ValueError):
         self.argument, self.value, self.allowed = argument, value, allowed
         super().__init__(f"{argument}={value!r} cannot work: expected {allowed}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The message is derived: rebuild from the facts."""
+        return (type(self), (self.argument, self.value, self.allowed))
+
 
 class InvalidSetting(AsyncrunError, ValueError):
     """A value in section ``[asyncrun]`` of Airflow's configuration cannot work."""
@@ -60,6 +64,10 @@ class InvalidSetting(AsyncrunError, ValueError):
     def __init__(self, name: str, value: object, allowed: str) -> None:
         self.name, self.value, self.allowed = name, value, allowed
         super().__init__(f"[asyncrun] {name} = {value!r} in Airflow's configuration cannot work: expected {allowed}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The message is derived: rebuild from the facts."""
+        return (type(self), (self.name, self.value, self.allowed))
 
 
 class RemoteError(AsyncrunError):

@@ -45,9 +45,12 @@ class LogLine(msgspec.Struct, frozen=True, gc=False):
     :param container: its name, as in the task definition or pod spec.
     :param level: one of ``LEVELS``, as the line states it.
     :param text: without the line's end.
+    :param batch: which lines the source took in together, if it says so (CloudWatch: the ingestion time). Lines of two
+        batches never share a record, so that the last line of one need not wait for the next.
     """
 
     time_ms: int
     container: str
     level: str
     text: str
+    batch: int = 0

@@ -13,7 +13,7 @@ from asyncrun.model.diagnosis import Cause, Diagnosis
 from asyncrun.model.ecs import parse_task
 from asyncrun.model.ecs_definition import parse_definition
 from asyncrun.model.ecs_watch import EcsClusterWatch, EcsTaskWatch
-from asyncrun.model.errors import AccessDenied, ContainerFailed, InvalidSetting, MalformedAnswer
+from asyncrun.model.errors import AccessDenied, ContainerFailed, InvalidArgument, InvalidSetting, MalformedAnswer
 from asyncrun.model.event import CompletionEvent
 from asyncrun.model.logs import level_of
 from asyncrun.model.outcome import ContainerOutcome, Outcome, Verdict
@@ -119,6 +119,8 @@ def test_errors_survive_pickling_with_their_facts() -> None:
     failed = pickle.loads(pickle.dumps(ContainerFailed(EVENT.diagnosis, OUTCOME, ("x",))))
     assert failed.outcome == OUTCOME
     assert str(failed) == EVENT.diagnosis.text(("x",))
+    for error in (InvalidArgument("a", 1, "b"), InvalidSetting("a", 1, "b")):
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""When a log is at its end: judged by reads that were made, not by the clock alone."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncrun.triggers.logs.drain import Ask, Decision, DrainRule, End
+
+QUIET, LIMIT = 12.0, 60.0
+
+
+def rule(now: float = 1000.0, ended: float | None = 1000.0) -> DrainRule:
+    return DrainRule(now, ended, quiet=QUIET, limit=LIMIT)
+
+
+def test_only_a_read_that_began_after_the_quiet_period_counts() -> None:
+    drain = rule()
+    assert drain.decide(1012, 1011.9, final=False).ask is Ask.WAIT
+    assert drain.decide(1013, 1012.0, final=False).ask is Ask.FINAL
+    assert drain.decide(1014, 1013.0, final=True) == Decision(Ask.NOTHING, end=End.QUIET)
+
+
+def test_news_begin_the_quiet_period_again() -> None:
+    drain = rule()
+    drain.news(1010, newest=999, taken_in=1009)
+    assert drain.decide(1020, 1020, final=False).ask is Ask.WAIT
+    assert drain.decide(1021, 1021, final=False).ask is Ask.FINAL
+
+
+def test_the_quiet_period_counts_from_the_end_if_news_are_older() -> None:
+    drain = rule()
+    drain.news(1003, newest=990, taken_in=991)
+    assert drain.decide(1011, 1011, final=False).ask is Ask.WAIT
+    assert drain.decide(1012, 1012, final=False).ask is Ask.FINAL
+
+
+def test_a_run_that_ended_long_ago_needs_one_read_and_the_final_one() -> None:
+    drain = rule(now=5000, ended=1000)
+    drain.news(5001, newest=900, taken_in=905)
+    assert drain.decide(5001, 5000, final=False).ask is Ask.FINAL
+
+
+def test_an_unknown_end_counts_from_the_drains_beginning() -> None:
+    drain = rule(ended=None)
+    assert drain.decide(1011, 1011, final=False).ask is Ask.WAIT
+    assert drain.decide(1012, 1012, final=False).ask is Ask.FINAL
+
+
+def test_an_end_in_the_future_of_our_clock_is_now() -> None:
+    assert rule(ended=2000.0).decide(1012, 1012, final=False).ask is Ask.FINAL
+
+
+def test_without_any_read_the_limit_ends_it() -> None:
+    drain = rule()
+    assert drain.decide(1059, float("-inf"), final=False) == Decision(Ask.WAIT, wait=1.0)
+    assert drain.decide(1060, float("-inf"), final=False) == Decision(Ask.NOTHING, end=End.LIMIT)
+
+
+def test_a_final_read_that_never_ends_is_bounded_too() -> None:
+    assert rule().decide(1060, 1013, final=False).end is End.LIMIT
+
+
+def test_while_old_lines_still_come_the_limit_does_not_count() -> None:
+    drain = rule(now=5000, ended=4990)
+    for now in range(5000, 5300, 10):
+        drain.news(now, newest=now - 1000, taken_in=now - 990)
+        assert drain.decide(now, float("-inf"), final=False).ask is Ask.WAIT
+    assert drain.decide(5360, float("-inf"), final=False).end is End.LIMIT
+
+
+def test_waiting_for_airflow_to_take_lines_does_not_count() -> None:
+    drain = rule()
+    drain.held_back(1055)
+    assert drain.decide(1100, float("-inf"), final=False).ask is Ask.WAIT
+    assert drain.decide(1115, float("-inf"), final=False).end is End.LIMIT
+
+
+def test_nothing_readable_is_over_at_once() -> None:
+    assert rule().decide(1000, None, final=False) == Decision(Ask.NOTHING, end=End.UNREADABLE)
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.floats(-20, 100), st.floats(0, 30)), max_size=80))
+def test_it_always_ends_within_the_limit_when_nothing_old_comes(arrivals: list[tuple[float, float, float]]) -> None:
+    """News that may come late, out of order, or for ever."""
+    drain, now = rule(), 1000.0
+    for step, newest, delay in arrivals:
+        now += step
+        drain.news(now, newest=max(1000 + newest, 1000 - QUIET), taken_in=now - delay)
+        decision = drain.decide(now, now, final=False)
+        assert decision.wait <= 1000 + LIMIT - now or decision.ask is Ask.NOTHING
+        if decision.ask is not Ask.WAIT:
+            break
+    assert drain.decide(1000 + LIMIT, now, final=False).ask in (Ask.NOTHING, Ask.FINAL)
+    assert drain.decide(1000 + LIMIT, now, final=False).ask is Ask.NOTHING

@@ -1,0 +1,93 @@
+"""When a log counts as read to its end. Decided from times alone."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class End(enum.Enum):
+    """Why a drain ended."""
+
+    QUIET = "nothing new came for the quiet period"
+    LIMIT = "the longest wait was over"
+    UNREADABLE = "no stream can be read"
+
+
+class Ask(enum.Enum):
+    """What the drain needs next."""
+
+    WAIT = "more reads"
+    FINAL = "a last read with the longer overlap"
+    NOTHING = "it is over"
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """
+    :param wait: seconds until it should be decided again, if nothing happens before.
+    :param end: set when ``ask`` is NOTHING.
+    """
+
+    ask: Ask
+    wait: float = 0.0
+    end: End | None = None
+
+
+class DrainRule:
+    """
+    Waits until nothing new came for a quiet period after the end, judged by reads that were really made.
+
+    The awslogs driver flushes every few seconds, and CloudWatch shows events some time after taking them in, so an
+    empty read proves nothing by itself: one that *began* a whole quiet period after the last news was taken in (or
+    the containers ended, whichever is later) does. Then one last read goes back further, for events that came late.
+
+    The limit bounds it all. While lines from well before the end still come (a log being read again from its first
+    line), it has not begun to count: they are finite.
+
+    :param now: seconds since the epoch, as all times here.
+    :param ended: when the containers ended; None if that is not known.
+    :param quiet: seconds.
+    :param limit: seconds.
+    """
+
+    def __init__(self, now: float, ended: float | None, *, quiet: float, limit: float) -> None:
+        self._quiet, self._limit = quiet, limit
+        self._ended = now if ended is None else min(ended, now)
+        self._latest = self._ended  # the end, or the last news
+        self._deadline = now + limit
+
+    def news(self, now: float, newest: float, taken_in: float | None = None) -> None:
+        """
+        New lines were read.
+
+        :param newest: when the container wrote the latest of them.
+        :param taken_in: when the platform took the latest of them in, None if it does not say: what a long finished
+            run wrote is news to us, but no sign that more is on its way.
+        """
+        self._latest = max(self._latest, now if taken_in is None else min(taken_in, now))
+        if newest < self._ended - self._quiet:
+            self._deadline = now + self._limit
+
+    def held_back(self, now: float) -> None:
+        """Reading pauses because Airflow takes lines too slowly: that delays the end of a log, it does not cut it."""
+        self._deadline = now + self._limit
+
+    def decide(self, now: float, read_to: float | None, *, final: bool) -> Decision:
+        """
+        What to do now.
+
+        :param read_to: when the latest complete read began, of the stream where that is longest ago; None if there
+            is no stream left that can be read.
+        :param final: whether the last read with the longer overlap was made for every stream.
+        """
+        if read_to is None:
+            return Decision(Ask.NOTHING, end=End.UNREADABLE)
+        if final:
+            return Decision(Ask.NOTHING, end=End.QUIET)
+        if now >= self._deadline:
+            return Decision(Ask.NOTHING, end=End.LIMIT)
+        left = self._deadline - now
+        if read_to >= self._latest + self._quiet:
+            return Decision(Ask.FINAL, wait=left)
+        return Decision(Ask.WAIT, wait=left)

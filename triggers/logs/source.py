@@ -1,0 +1,224 @@
+"""The log of one ECS run: its containers' CloudWatch streams, in Airflow's task log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from asyncrun.clients.api import LogEvent, LogsApi
+from asyncrun.model.logs import LogLine, level_of
+from asyncrun.model.settings import Settings
+from asyncrun.triggers.logs.cloudwatch import Following, reader_for
+from asyncrun.triggers.logs.drain import Ask, DrainRule, End
+from asyncrun.triggers.logs.emitter import RunLog
+from asyncrun.triggers.signal import Signal
+
+# What CloudWatch took in together becomes readable together, or nearly: a pass that began that long after is complete.
+_SETTLED_MS = 500
+
+
+class LogStream(msgspec.Struct, frozen=True):
+    """
+    Where one container's output goes.
+
+    :param container: its name in the task definition.
+    :param api: CloudWatch Logs of the stream's region.
+    """
+
+    container: str
+    group: str
+    api: LogsApi
+    stream: str
+
+    @property
+    def where(self) -> str:
+        """For the user: where the full log can be read."""
+        return f"CloudWatch log group {self.group}, stream {self.stream}, region {self.api.region}"
+
+
+class Drained(msgspec.Struct, frozen=True):
+    """
+    How the reading of a log ended.
+
+    :param complete: whether it was read until nothing more came.
+    :param never_appeared: containers whose stream does not exist.
+    :param unreadable: containers whose log could not be read.
+    :param waited: seconds.
+    """
+
+    complete: bool
+    never_appeared: tuple[str, ...]
+    unreadable: tuple[str, ...]
+    waited: float
+
+
+class EcsLog:
+    """
+    The log source of one run: reads its streams through the shared readers into its ``RunLog``.
+
+    Nothing here fails a run: what cannot be read is said in the task log.
+
+    :param streams: in the order of the task definition.
+    :param say: writes a line of ours (level, message) into the run's own task log.
+    :param since_ms: when the run was created, or some seconds before: nothing older is read.
+    :param clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[LogStream],
+        run_log: RunLog,
+        say: Callable[[str, str], None],
+        settings: Settings,
+        *,
+        since_ms: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._run_log, self._say, self._settings, self._clock = run_log, say, settings, clock
+        self._said: set[str] = set()
+        self._changed = Signal()
+        self._rule: DrainRule | None = None
+        self._parts = [_Part(self, stream) for stream in streams]
+        self._followings: list[Following] = []
+        for part in self._parts:
+            reader = reader_for(part.stream.api, part.stream.group, settings, clock=clock)
+            self._followings.append(reader.follow(part.stream.stream, part, since_ms))
+
+    def started(self) -> None:
+        """The containers were seen to run: streams that do not exist yet are looked for again soon."""
+        for following in self._followings:
+            following.hurry()
+
+    async def drain(self, ended_at: float | None) -> Drained:
+        """
+        Read on until the log is complete, at most about ``logs_drain_limit``, and say what is missing.
+
+        :param ended_at: when the last container ended, seconds since the epoch; None if that is not known.
+        """
+        settings, began = self._settings, self._clock()
+        self._rule = DrainRule(began, ended_at, quiet=settings.logs_quiet_period, limit=settings.logs_drain_limit)
+        for following in self._followings:
+            following.ended()
+        asked_final = False
+        while True:
+            if self._run_log.full:
+                self._rule.held_back(self._clock())
+            alive = [part for part in self._parts if part.readable]
+            decision = self._rule.decide(
+                self._clock(),
+                min((part.read_to for part in alive), default=None),
+                final=asked_final and all(part.final for part in alive),
+            )
+            if decision.ask is Ask.NOTHING:
+                return self._drained(decision.end is not End.LIMIT, self._clock() - began)
+            if decision.ask is Ask.FINAL and not asked_final:
+                asked_final = True
+                for following in self._followings:
+                    following.want_final()
+            await self._changed.wait(decision.wait)
+
+    def close(self) -> None:
+        """Stop reading at once. Harmless when repeated."""
+        for following in self._followings:
+            following.close()
+
+    def say_once(self, level: str, message: str) -> None:
+        """For its parts: streams of one group have the same to say."""
+        if message not in self._said:
+            self._said.add(message)
+            self._say(level, message)
+
+    def news(self, newest_ms: int, taken_in_ms: int) -> None:
+        """For its parts: lines came."""
+        if self._rule is not None:
+            self._rule.news(self._clock(), newest_ms / 1000, taken_in_ms / 1000 if taken_in_ms else None)
+            self._changed.set()
+
+    def now_ms(self) -> int:
+        """For its parts: milliseconds since the epoch."""
+        return int(self._clock() * 1000)
+
+    def changed(self) -> None:
+        """For its parts: a read ended."""
+        self._changed.set()
+
+    def _drained(self, complete: bool, waited: float) -> Drained:
+        missing = tuple(part.stream.container for part in self._parts if part.readable and not part.found)
+        unreadable = tuple(part.stream.container for part in self._parts if not part.readable)
+        for part in self._parts:
+            if part.readable and not part.found:
+                self._say(
+                    "info",
+                    f"No log of container {part.stream.container}: its stream never appeared, most likely because it "
+                    f"wrote nothing or never ran ({part.stream.where})",
+                )
+        if not complete:
+            places = "; ".join(part.stream.where for part in self._parts)
+            self._say(
+                "warning",
+                f"The log may be incomplete: CloudWatch was read for {waited:.0f} s after the end, and it was not yet "
+                f"certain that nothing more comes. The full log: {places}",
+            )
+        return Drained(complete and not unreadable, missing, unreadable, waited)
+
+
+class _Part:
+    """One container's stream: what its reader tells (a ``Follower``)."""
+
+    def __init__(self, owner: EcsLog, stream: LogStream) -> None:
+        self._owner, self.stream = owner, stream
+        self._run_log = owner._run_log  # noqa: SLF001 - a part of it
+        self.read_to = float("-inf")
+        self._settled_at_ms = 0
+        self.found = False
+        self.final = False
+        self.readable = True
+
+    @property
+    def full(self) -> bool:
+        return self._run_log.full
+
+    def events(self, events: Sequence[LogEvent]) -> None:
+        lines: list[LogLine] = []
+        newest, taken_in, now_ms = 0, 0, self._owner.now_ms()
+        for event in events:
+            lines.extend(lines_of(event, self.stream.container))
+            newest, taken_in = max(newest, event.time_ms), max(taken_in, event.ingested_ms)
+        self._run_log.add(lines)
+        # By whichever clock is earlier: ours may be ahead of AWS's, or behind.
+        self._settled_at_ms = min(taken_in or now_ms, now_ms) + _SETTLED_MS
+        self._owner.news(newest, taken_in)
+
+    def read(self, began_ms: int, *, final: bool) -> None:
+        self.read_to = began_ms / 1000
+        self.final = self.final or final
+        # Not sooner: the next page may go on with the same batch, and what is joined must not depend on pages.
+        if began_ms >= self._settled_at_ms:
+            self._run_log.settle(self.stream.container)
+        self._owner.changed()
+
+    def exists(self) -> None:
+        self.found = True
+
+    def unreadable(self) -> None:
+        self.readable = False
+        self._owner.changed()
+
+    def say(self, level: str, message: str) -> None:
+        self._owner.say_once(level, message)
+
+
+def lines_of(event: LogEvent, container: str) -> list[LogLine]:
+    """
+    The lines of one event.
+
+    With ``awslogs-datetime-format`` or ``awslogs-multiline-pattern`` one event holds several lines: they are one
+    message, so all have the level that the first one states.
+    """
+    texts = event.message.split("\n")
+    if len(texts) > 1 and not texts[-1].strip("\r"):
+        texts.pop()
+    level = level_of(texts[0])
+    return [LogLine(event.time_ms, container, level, text.rstrip("\r"), event.ingested_ms) for text in texts]
