@@ -13,13 +13,14 @@ import msgspec
 
 from asyncrun.clients.api import EcsApi
 from asyncrun.model.ecs_definition import TaskPlan, parse_definition
-from asyncrun.model.errors import AccessDenied, RemoteError, Unavailable
+from asyncrun.model.errors import AccessDenied, MalformedAnswer, RemoteError, Unavailable
 
 log = logging.getLogger(__name__)
 
 _PATIENCE = 60.0  # s; an API that is away for longer is left to the poller to report
 _RETRY_REFUSED_AFTER = 300.0  # s; a policy may have been mended meanwhile
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # s
+_UNREADABLE = 4  # answers in a row
 
 
 class PlanAnswer(msgspec.Struct, frozen=True):
@@ -74,10 +75,14 @@ class Definitions:
 
     async def _read(self, api: EcsApi, arn: str) -> PlanAnswer:
         give_up_at = asyncio.get_running_loop().time() + _PATIENCE
-        wait = _FIRST_WAIT
+        wait, unreadable = _FIRST_WAIT, 0
         while True:
             try:
                 return PlanAnswer(parse_definition(await api.describe_task_definition(arn)))
+            except MalformedAnswer as error:  # cut off on its way, or really unreadable
+                unreadable += 1
+                if unreadable == _UNREADABLE:
+                    return PlanAnswer(None, f"The task definition {arn} could not be read: {error}")
             except Unavailable as error:
                 if asyncio.get_running_loop().time() + wait > give_up_at:
                     return PlanAnswer(None, f"The task definition could not be read: {error}")

@@ -1,0 +1,86 @@
+"""Airflow's supervisor at the other end of a real TriggerCommsDecoder."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import msgspec
+import pytest
+
+
+class Supervisor:
+    """
+    Answers requests as Airflow's supervisor frames them.
+
+    :ivar asked: bodies of the requests.
+    :ivar silent: read requests and answer nothing.
+    :ivar failing: answer with an error.
+    :ivar states: by run id, then task id (mapped: ``<task id>_<index>``).
+    :ivar xcoms: by (dag, run, task, map index, key).
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.silent = self.failing = False
+        self.states: dict[str, dict[str, str]] = {}
+        self.xcoms: dict[tuple[Any, ...], Any] = {}
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer until the connection ends."""
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                (length,) = struct.unpack(">I", await reader.readexactly(4))
+                number, body, *_ = msgspec.msgpack.decode(await reader.readexactly(length))
+                self.asked.append(body)
+                if self.silent:
+                    continue
+                error = {"type": "ErrorResponse", "error": "API_SERVER_ERROR", "detail": {"status_code": 500}}
+                frame = [number, None, error] if self.failing else [number, self.answer(body), None]
+                data = msgspec.msgpack.encode(frame)
+                writer.write(struct.pack(">I", len(data)) + data)
+
+    def answer(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What the triggerer's supervisor says to that."""
+        place = tuple(body.get(name) for name in ("dag_id", "run_id", "task_id", "map_index", "key"))
+        match body["type"]:
+            case "GetTaskStates":
+                return {"type": "TaskStatesResult", "task_states": self.states}
+            case "GetXCom":
+                return {"type": "XComResult", "key": body["key"], "value": self.xcoms.get(place)}
+            case "SetXCom":
+                self.xcoms[place] = body["value"]
+                return {"type": "OKResponse", "ok": True}
+        raise AssertionError(f"the triggerer never answers {body['type']}")
+
+
+@asynccontextmanager
+async def supervised(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Supervisor]:
+    """Make this event loop a triggerer's, as far as messages to Airflow go."""
+    from airflow.jobs.triggerer_job_runner import TriggerCommsDecoder
+    from airflow.sdk.execution_time import task_runner
+
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=ours)
+    comms = TriggerCommsDecoder(async_writer=writer, async_reader=reader, socket=ours)
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", comms, raising=False)
+    await comms.start_reader()
+    served = Supervisor()
+    their_reader, their_writer = await asyncio.open_connection(sock=theirs)
+    serving = asyncio.create_task(served.serve(their_reader, their_writer), name="supervisor")
+    yield served
+    writer.close()
+    their_writer.close()
+    comms._reader_task.cancel()
+    await asyncio.wait({comms._reader_task, serving})
+    for end in (writer, their_writer):
+        with suppress(OSError):
+            await end.wait_closed()
+    # What was asked and not waited for any more is cancelled with the reader; let its tasks end.
+    async with asyncio.timeout(5):
+        while any("asend" in repr(task) for task in asyncio.all_tasks()):  # noqa: ASYNC110 - not ours
+            await asyncio.sleep(0.01)

@@ -1,0 +1,212 @@
+"""
+The one algorithm of a trigger: watch a container run to its end, drain its log, explain it, report one event.
+
+What Airflow demands shapes it (shared facts, measured on 3.3.2):
+
+- A constructor only stores: an exception in it kills the whole triggerer, again after each restart.
+- ``run()`` may start again at any time, on any triggerer; so nothing here launches or relaunches anything.
+- The event is the last thing that happens: what a trigger does after it may be cancelled as if by a user.
+- ``CancelledError`` passes through untouched: the triggerer reads the reason from its message. There are no child tasks
+  here that could hide it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Coroutine
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
+
+from asyncrun.clients.airflow import write_xcom
+from asyncrun.clients.config import load_settings
+from asyncrun.model.errors import RemoteError, Unavailable
+from asyncrun.model.event import CompletionEvent
+from asyncrun.model.outcome import Verdict
+from asyncrun.model.settings import Settings
+from asyncrun.triggers.background import spawn
+from asyncrun.triggers.kill import Fate, TaskId, fate_of
+from asyncrun.triggers.tasklog import TaskLog
+
+log = logging.getLogger(__name__)
+
+_CRASHES = 3  # a defect of ours in one run: tried again that often before the run is given up
+_CRASH_WAIT = 5.0  # s
+
+
+class Run(Protocol):
+    """One container run, being watched. An async context manager; leaving it stops nothing remote."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None: ...
+
+    async def completion(self) -> CompletionEvent:
+        """Wait for the end, read the log to its end, explain both."""
+
+    async def stop(self, reason: str) -> None:
+        """
+        Stop the remote run, repeating the call until it is answered.
+
+        :raises RemoteError: it was refused, or nobody answered for ``kill_grace``.
+        """
+
+
+class StoredTrigger(BaseTrigger):
+    """A trigger whose only argument is the plain form of a watch (``asyncrun.model.ecs_watch``)."""
+
+    def __init__(self, watch: Any = None, **unknown: Any) -> None:  # noqa: ARG002 - rows of newer releases must load
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.watch = watch
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path, which is public and stays, and the watch as it was given."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {"watch": self.watch}
+
+    @property
+    def trigger_number(self) -> int | None:
+        """The trigger's id in Airflow's database, by which log records find their task; None outside of a triggerer."""
+        number = getattr(self, "trigger_id", None)
+        return number if isinstance(number, int) else None
+
+
+class RunTrigger(StoredTrigger):
+    """Base of the triggers that watch a container run of ours."""
+
+    def open_run(self, settings: Settings, task_log: TaskLog) -> Run:
+        """
+        The run that this trigger is about; opens nothing yet.
+
+        :raises MalformedAnswer: the stored watch cannot be read.
+        """
+        raise NotImplementedError
+
+    def end_in_triggerer(self) -> bool:
+        """Whether the worker said that a success may end here."""
+        raise NotImplementedError
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield exactly one event, as the last thing."""
+        yield await self._event()
+
+    async def _event(self) -> TriggerEvent:
+        settings = load_settings()
+        async with TaskLog(self.trigger_number, settings) as task_log:
+            completion = await self._complete(settings, task_log)
+            task_log.say("info" if completion.outcome.verdict is Verdict.SUCCEEDED else "error",
+                         completion.diagnosis.text())  # fmt: skip
+            return await self._ending(completion, settings, task_log)
+
+    async def _complete(self, settings: Settings, task_log: TaskLog) -> CompletionEvent:
+        """
+        The end of the run; a defect of ours in between is logged, and the watching starts again.
+
+        The log is then written again from its first line; Airflow's reader shows equal records once.
+        """
+        for crash in range(1, _CRASHES + 1):
+            run = self.open_run(settings, task_log)
+            try:
+                async with run:
+                    return await run.completion()
+            except Exception as error:
+                log.exception("A defect of asyncrun while watching %s", run)
+                task_log.say("error", f"A defect of asyncrun while watching ({type(error).__name__}: {error})")
+                if crash == _CRASHES:
+                    await self._abandon(run, task_log)
+                    raise
+                await asyncio.sleep(_CRASH_WAIT * crash)
+        raise AssertionError("unreachable")
+
+    async def _abandon(self, run: Run, task_log: TaskLog) -> None:
+        """Nobody will watch the run any more: do not leave it behind."""
+        try:
+            await run.stop("asyncrun can no longer watch this task")
+        except RemoteError as error:
+            task_log.say("error", f"It could not be stopped and may still be running: {error}")
+
+    async def _ending(self, completion: CompletionEvent, settings: Settings, task_log: TaskLog) -> TriggerEvent:
+        if completion.outcome.verdict is Verdict.SUCCEEDED and self.end_in_triggerer():
+            if await self._xcoms_written(completion, task_log):
+                return TaskSuccessEvent()
+        elif (wait := self.deferred_at() + settings.resume_hold - time.time()) > 0:
+            # Earlier resumes can fail the task spuriously: the scheduler still has its deferral in hand.
+            await asyncio.sleep(min(wait, settings.resume_hold))
+        return TriggerEvent(completion.to_payload())
+
+    async def _xcoms_written(self, completion: CompletionEvent, task_log: TaskLog) -> bool:
+        """Write the result; if Airflow does not take it, a worker can do so."""
+        if completion.result is None or not self.push_result():
+            return True
+        if self.task_instance is None:  # dag.test(): there is no Airflow to write to from here
+            return False
+        ti = TaskId.of(self.task_instance)
+        try:
+            await write_xcom("return_value", completion.result, ti.dag_id, ti.task_id, ti.run_id, ti.map_index)
+        except RemoteError as error:
+            task_log.say("warning", f"The XCom could not be written from the triggerer, so a worker does it: {error}")
+            return False
+        return True
+
+    def push_result(self) -> bool:
+        """Whether the last line is to be written as XCom ``return_value``."""
+        raise NotImplementedError
+
+    def deferred_at(self) -> float:
+        """When the task was deferred, seconds since the epoch."""
+        raise NotImplementedError
+
+    def ref_in_xcom(self) -> dict[str, str]:
+        """The run as the worker noted it by XCom."""
+        raise NotImplementedError
+
+    async def on_kill(self) -> None:
+        """
+        Stop the run if a user killed the task; leave it alone if the trigger only moved to another triggerer.
+
+        Airflow cancels this after about a second; the work goes on in a task of its own.
+        """
+        if self.task_instance is None:  # dag.test(): there is no Airflow to ask, and nowhere to move to
+            return
+        work: Coroutine[Any, Any, None] = self._stop_if_killed(TaskId.of(self.task_instance))
+        await asyncio.shield(spawn(work, f"asyncrun kill {self.ref_in_xcom()}"))
+
+    async def _stop_if_killed(self, task: TaskId) -> None:
+        settings = load_settings()
+        async with TaskLog(self.trigger_number, settings) as task_log:
+            try:
+                fate = await fate_of(task, self.ref_in_xcom())
+            except Unavailable as error:
+                # Not stopped: an unneeded stop cannot be undone, an orphan can be found and stopped later.
+                task_log.say(
+                    "error", f"Airflow does not say whether the task was killed, so nothing is stopped: {error}"
+                )
+                return
+            if fate is not Fate.KILLED:
+                task_log.say("info", f"Nothing is stopped: the container run was {fate.value}")
+                return
+            run = self.open_run(settings, task_log)
+            try:
+                await run.stop("Stopped by Airflow: the task was marked or cleared by a user")
+            except RemoteError as error:
+                task_log.say("error", f"The container run could not be stopped and may still be running: {error}")
+
+
+async def run_inline(trigger: StoredTrigger) -> TriggerEvent:
+    """
+    Drive a trigger to its event inside a worker (``deferrable=False``), and leave nothing behind in the event loop.
+
+    :return: the trigger's event.
+    """
+    from asyncrun.triggers.shutdown import close_loop
+
+    try:
+        async for event in trigger.run():
+            return event
+        raise AssertionError("a trigger of asyncrun ends with an event")
+    finally:
+        await close_loop()
