@@ -1,0 +1,398 @@
+"""``EcsRunTaskOperator``: launch, announce, defer; and what is said when it is over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Container, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from asyncrun.model.refs import EcsTaskRef
+from asyncrun.operators import ending, remote, run_control
+from asyncrun.operators.base import AwsOperator
+from asyncrun.operators.errors import KilledWhileLaunching, airflow_errors
+from asyncrun.operators.links import EcsTaskLink, EcsTaskLogsLink, link_facts
+from asyncrun.spec.ecs import (
+    RunTaskArguments,
+    client_token,
+    owner_started_by,
+    reattach_started_by,
+    run_task_request,
+)
+from asyncrun.spec.ecs_checks import check_quota_retry, check_run_task, exit_code_test
+from asyncrun.spec.values import as_bool, as_count, as_seconds, is_unrendered
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from asyncrun.clients.api import AwsAccess
+    from asyncrun.model.ecs_watch import EcsTaskWatch
+    from asyncrun.model.settings import Settings
+
+# Beyond this, arguments mean "no limit" (people write sys.maxsize), and Airflow cannot store the date.
+_LONGEST = 10 * 365 * 86400.0
+
+_FLAGS = ("reattach", "wait_for_completion", "deferrable", "stop_task_on_failure")
+
+
+class EcsRunTaskOperator(AwsOperator):
+    """
+    Run a task on AWS ECS and wait for its end in the triggerer, with its containers' logs live in the task's log.
+
+    Arguments are those of the amazon provider's operator of the same name. What differs:
+
+    - ``deferrable`` is True by default; see there.
+    - Logs are found through the task definition, so the ``awslogs_*`` arguments are needed only where
+      DescribeTaskDefinition is denied. ``awslogs_fetch_interval`` is accepted and has no meaning: all runs share one
+      reader.
+    - The launch is idempotent within a try: a request that is repeated, or a worker that dies and starts the same try
+      again, gets the ECS task that was already launched.
+    - Killing the Airflow task (marked as failed or success, or cleared) stops the ECS task, deferred or not.
+    - The errors are the classes of ``asyncrun.operators.errors``, all of them ``AirflowException``.
+
+    :param task_definition: family, family:revision or ARN.
+    :param cluster: name or ARN.
+    :param overrides: RunTask's ``overrides``; {} for none.
+    :param launch_type: EC2, FARGATE or EXTERNAL. Not sent when a capacity provider strategy is given; with None or ""
+        and no strategy, the cluster's default strategy is used.
+    :param container_name: the container whose end decides and whose last line is the result; None: the first essential
+        one of the task definition.
+    :param enable_execute_command: RunTask's ``enableExecuteCommand``.
+    :param quota_retry: retry a launch that found no room (RESOURCE:CPU, RESOURCE:MEMORY, ...): a dict of multiplier,
+        min, max and stop_after_delay in seconds (1, 1, 1, 10).
+    :param reattach: take over the ECS task that an earlier try of this task instance launched, if it is still
+        running, instead of launching another. A *stopped* one of an earlier try is never taken: its end was that
+        try's end (it failed, or was cleared), and a retry means a new run. A stopped one of *this* try is what the
+        launch itself returns, by its token.
+    :param number_logs_exception: how many of the last log lines a failure's message shows at most.
+    :param wait_for_completion: False: launch and return at once, also with ``deferrable=True``: here, where that is the
+        default, False must be able to mean "do not wait". (Upstream defers all the same.)
+    :param waiter_delay: with ``waiter_max_attempts``, the longest time that the run may take, in seconds (70 days).
+        ``execution_timeout`` does the same and is easier to read; the shorter one counts. At that time the ECS task is
+        stopped and the Airflow task fails with ``DeadlineExceeded``.
+    :param waiter_max_attempts: see ``waiter_delay``.
+    :param deferrable: True: wait in the triggerer, without a worker slot. False: wait in the worker. Airflow's
+        ``[operators] default_deferrable`` is not asked: its value is "false" unless set, and generated configuration
+        files spell that default out, so that "false" there does not tell a wish; and waiting in the triggerer is what
+        this operator is for.
+    :param skip_on_exit_code: an exit code, or a container of them, that skips the Airflow task.
+    :param stop_task_on_failure: stop the ECS task when this Airflow task fails while it runs: the deferral or the
+        trigger failed, or Airflow's own time-out came. The deadline stops it in any case.
+    :return: the last line that the deciding container wrote, with ``do_xcom_push``.
+    """
+
+    ui_color = "#f0ede4"
+    template_fields: Sequence[str] = (
+        "task_definition",
+        "cluster",
+        "overrides",
+        "launch_type",
+        "capacity_provider_strategy",
+        "volume_configurations",
+        "group",
+        "placement_constraints",
+        "placement_strategy",
+        "platform_version",
+        "network_configuration",
+        "tags",
+        "awslogs_group",
+        "awslogs_region",
+        "awslogs_stream_prefix",
+        "awslogs_fetch_interval",
+        "container_name",
+        "propagate_tags",
+        "reattach",
+        "number_logs_exception",
+        "wait_for_completion",
+        "deferrable",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "overrides": "json",
+        "network_configuration": "json",
+        "tags": "json",
+    }
+    operator_extra_links = (EcsTaskLink(), EcsTaskLogsLink())
+
+    def __init__(
+        self,
+        *,
+        task_definition: str,
+        cluster: str,
+        overrides: dict[str, Any],
+        launch_type: str = "EC2",
+        capacity_provider_strategy: list[dict[str, Any]] | None = None,
+        volume_configurations: list[dict[str, Any]] | None = None,
+        group: str | None = None,
+        placement_constraints: list[dict[str, Any]] | None = None,
+        placement_strategy: list[dict[str, Any]] | None = None,
+        platform_version: str | None = None,
+        network_configuration: dict[str, Any] | None = None,
+        tags: dict[str, str] | None = None,
+        awslogs_group: str | None = None,
+        awslogs_region: str | None = None,
+        awslogs_stream_prefix: str | None = None,
+        awslogs_fetch_interval: timedelta = timedelta(seconds=30),
+        container_name: str | None = None,
+        propagate_tags: str | None = None,
+        enable_execute_command: bool | None = None,
+        quota_retry: dict[str, float] | None = None,
+        reattach: bool = False,
+        number_logs_exception: int = 10,
+        wait_for_completion: bool = True,
+        waiter_delay: int = 6,
+        waiter_max_attempts: int = 1000000,
+        deferrable: bool = True,
+        skip_on_exit_code: int | Container[int] | None = None,
+        stop_task_on_failure: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.task_definition = task_definition
+        self.cluster = cluster
+        self.overrides = overrides
+        self.launch_type = launch_type
+        self.capacity_provider_strategy = capacity_provider_strategy
+        self.volume_configurations = volume_configurations
+        self.group = group
+        self.placement_constraints = placement_constraints
+        self.placement_strategy = placement_strategy
+        self.platform_version = platform_version
+        self.network_configuration = network_configuration
+        self.tags = tags
+        self.awslogs_group = awslogs_group
+        self.awslogs_region = awslogs_region
+        self.awslogs_stream_prefix = awslogs_stream_prefix
+        self.awslogs_fetch_interval = awslogs_fetch_interval
+        self.container_name = container_name
+        self.propagate_tags = propagate_tags
+        self.enable_execute_command = enable_execute_command
+        self.quota_retry = quota_retry
+        self.reattach = reattach
+        self.number_logs_exception = number_logs_exception
+        self.wait_for_completion = wait_for_completion
+        self.waiter_delay = waiter_delay
+        self.waiter_max_attempts = waiter_max_attempts
+        self.deferrable = deferrable
+        self.skip_on_exit_code = skip_on_exit_code
+        self.stop_task_on_failure = stop_task_on_failure
+        self._ref: EcsTaskRef | None = None
+        self._killed = False
+        if self._is_judged_at_parse():
+            self._check()
+
+    @property
+    def arn(self) -> str | None:
+        """ARN of the ECS task, once there is one."""
+        return self._ref.task_arn if self._ref else None
+
+    def _is_judged_at_parse(self) -> bool:
+        """A subclass that gets hold of the task before us may complete its arguments then."""
+        kind = type(self)
+        return kind.execute is EcsRunTaskOperator.execute and kind.pre_execute is AwsOperator.pre_execute
+
+    def _check(self) -> None:
+        """Refuse what cannot work; called where the DAG is parsed, and again with rendered values."""
+        check_run_task(RunTaskArguments.of(self))
+        check_quota_retry(self.quota_retry)
+        exit_code_test(self.skip_on_exit_code)
+        as_seconds("waiter_delay", self.waiter_delay)
+        as_count("waiter_max_attempts", self.waiter_max_attempts, at_least=1)
+        if not is_unrendered(self.number_logs_exception):
+            as_count("number_logs_exception", self.number_logs_exception, at_least=0)
+        for name in _FLAGS:
+            if not is_unrendered(getattr(self, name)):
+                as_bool(name, getattr(self, name))
+
+    def _flag(self, name: str) -> bool:
+        return as_bool(name, getattr(self, name))
+
+    def execute(self, context: Context) -> str | None:
+        """
+        Launch the run, and wait for it as the arguments say.
+
+        :raises AirflowException: as one of ``asyncrun.operators.errors``.
+        """
+        started = time.time()
+        with airflow_errors():
+            self._check()
+            settings = remote.settings()
+            ref, launched = self._launch(context)
+        return self._after_launch(context, settings, started, ref, launched)
+
+    def _launch(self, context: Context) -> tuple[EcsTaskRef, bool]:
+        """The run, and whether it was launched now (or earlier in this try) rather than taken over."""
+        ti = context["ti"]
+        reattach = self._flag("reattach")
+        started_by = self._reattach_key(context) if reattach else owner_started_by(self.owner)
+        request = run_task_request(RunTaskArguments.of(self), started_by=started_by, client_token=client_token(ti.id))
+
+        async def work(access: AwsAccess) -> tuple[EcsTaskRef, bool]:
+            from asyncrun.launch.ecs import EcsLauncher, RetryPolicy
+
+            retry = RetryPolicy(**self.quota_retry) if self.quota_retry is not None else None
+            launcher = EcsLauncher(access.ecs, retry=retry)
+            if reattach:
+                existing = await launcher.find_existing(self.cluster, started_by)
+                if existing is not None:
+                    return existing, False
+            return await launcher.launch(request), True
+
+        self.log.info("Launching ECS task definition %s in cluster %s", self.task_definition, self.cluster)
+        self._ref, launched = remote.call_aws(self.target, work)
+        if launched:
+            self.log.info("Launched ECS task %s (startedBy %s)", self._ref.task_arn, started_by)
+        else:
+            self.log.info("Taking over ECS task %s, which an earlier try launched", self._ref.task_arn)
+        return self._ref, launched
+
+    @staticmethod
+    def _reattach_key(context: Context) -> str:
+        ti = context["ti"]
+        run = context["dag_run"]
+        started = run.start_date.isoformat() if run.start_date else ""
+        return reattach_started_by(
+            ti.dag_id, ti.task_id, ti.run_id, -1 if ti.map_index is None else ti.map_index, started
+        )
+
+    def _after_launch(
+        self, context: Context, settings: Settings, started: float, ref: EcsTaskRef, launched: bool
+    ) -> str | None:
+        from airflow.sdk.exceptions import TaskDeferred
+
+        done = False
+        try:
+            self._announce(context, ref)
+            if self._killed:
+                raise KilledWhileLaunching("the Airflow task was killed while its ECS task was being launched")
+            if not self._flag("wait_for_completion"):
+                self.log.info("Not waiting for ECS task %s: wait_for_completion=False", ref.task_arn)
+                done = True
+                return None
+            watch = self._watch(settings, started, ref, launched)
+            if self._flag("deferrable"):
+                self._defer(watch, settings)
+            result = self._wait_in_worker(context, watch)
+            done = True
+            return result
+        except TaskDeferred:
+            done = True
+            raise
+        finally:
+            if not done and self._flag("stop_task_on_failure"):
+                self._stop("the Airflow task failed")
+
+    def _announce(self, context: Context, ref: EcsTaskRef) -> None:
+        """Say by XCom which run belongs to this try; the trigger's on_kill and the links read it."""
+        ti = context["ti"]
+        links = link_facts(
+            ref,
+            group=self.awslogs_group,
+            prefix=self.awslogs_stream_prefix,
+            container=self.container_name,
+            region=self.awslogs_region,
+        )
+        run_control.announce(ti, ref, links)
+        if self.do_xcom_push:
+            ti.xcom_push(key="ecs_task_arn", value=ref.task_arn)
+
+    def _watch(self, settings: Settings, started: float, ref: EcsTaskRef, launched: bool) -> EcsTaskWatch:
+        from asyncrun.model.ecs_watch import EcsTaskWatch
+
+        deadline, reason = self._deadline(started)
+        in_triggerer, why = False, "The worker waits and ends the task: deferrable=False."
+        if self._flag("deferrable"):
+            in_triggerer, why = ending.decide(ending.collect(self, EcsRunTaskOperator), settings.end_in_triggerer)
+        return EcsTaskWatch(
+            ref=ref,
+            target=self.target,
+            deferred_at=time.time(),
+            deadline=deadline,
+            deadline_reason=reason,
+            container_name=self.container_name,
+            log_group=self.awslogs_group,
+            log_region=self.awslogs_region,
+            log_stream_prefix=self.awslogs_stream_prefix,
+            end_in_triggerer=in_triggerer,
+            end_reason=why,
+            push_result=in_triggerer and self.do_xcom_push,
+            number_logs_exception=as_count("number_logs_exception", self.number_logs_exception, at_least=0),
+            launched_at=started if launched else None,
+            slot_ms=settings.log_slot,
+        )
+
+    def _deadline(self, started: float) -> tuple[float | None, str]:
+        """When the run must be over (None: no limit), and which argument says so."""
+        waiter = float(self.waiter_delay) * int(self.waiter_max_attempts)
+        if self.execution_timeout is not None and self.execution_timeout.total_seconds() <= waiter:
+            return started + self.execution_timeout.total_seconds(), f"execution_timeout={self.execution_timeout}"
+        if waiter > _LONGEST:
+            return None, ""
+        return (
+            started + waiter,
+            f"waiter_delay={self.waiter_delay:g} s x waiter_max_attempts={self.waiter_max_attempts}",
+        )
+
+    def _defer(self, watch: EcsTaskWatch, settings: Settings) -> None:
+        from asyncrun.triggers.ecs import EcsTaskTrigger
+
+        # Only for a trigger that never runs: our own deadline is before it, and stops the run.
+        timeout = None
+        if watch.deadline is not None:
+            timeout = timedelta(seconds=max(watch.deadline - watch.deferred_at, 0) + settings.backstop)
+        self.log.info("Waiting for ECS task %s in the triggerer. %s", watch.ref.task_arn, watch.end_reason)
+        self.defer(trigger=EcsTaskTrigger(watch.to_dict()), method_name="execute_complete", timeout=timeout)
+
+    def _wait_in_worker(self, context: Context, watch: EcsTaskWatch) -> str | None:
+        from asyncrun.triggers.ecs import EcsTaskTrigger
+
+        self.log.info("Waiting for ECS task %s in the worker", watch.ref.task_arn)
+        with airflow_errors():
+            event = remote.wait_here(EcsTaskTrigger(watch.to_dict()))
+        return self.execute_complete(context, event)
+
+    def execute_complete(self, context: Context, event: Any = None) -> str | None:  # noqa: ARG002 - Airflow's call
+        """
+        Say how the run ended, in the worker.
+
+        :param event: a ``CompletionEvent``'s payload; or, from ``dag.test()``, the name of the state with which the
+            trigger ended the task.
+        :return: the last line that the deciding container wrote, with ``do_xcom_push``.
+        :raises AirflowException: the run did not end well; one of ``asyncrun.operators.errors``.
+        :raises AirflowSkipException: its exit code is one of ``skip_on_exit_code``.
+        """
+        completion = run_control.read_event(event)
+        if completion is None:  # the trigger has written the XCom
+            return None
+        self._ref = completion.ref
+        run_control.raise_for_end(
+            completion,
+            skips=exit_code_test(self.skip_on_exit_code),
+            lines=as_count("number_logs_exception", self.number_logs_exception, at_least=0),
+        )
+        self.log.info("%s", completion.diagnosis.text())
+        return completion.result if self.do_xcom_push else None
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after the deferral; where the deferral itself failed, stop the run first: nobody watches it."""
+        from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
+
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except (TaskDeferralError, TaskDeferralTimeout):
+            self._ref = self._ref or run_control.announced(context["ti"])
+            if self._flag("stop_task_on_failure"):
+                self._stop("the deferral of the Airflow task failed")
+            raise
+
+    def on_kill(self) -> None:
+        """
+        Stop the run. The SDK calls this in the worker, from its handler of SIGTERM and at ``execution_timeout``.
+
+        While the task is deferred there is no worker; then the trigger's own on_kill stops the run.
+        """
+        self._killed = True  # in case that RunTask has not answered yet
+        self._stop("the Airflow task was killed")
+
+    def _stop(self, why: str) -> None:
+        if self._ref is not None:
+            run_control.stop(self.target, self._ref, why, self.log)

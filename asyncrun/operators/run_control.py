@@ -1,0 +1,107 @@
+"""What a worker does with a container run beside launching it: announce it, find it again, stop it, read its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from asyncrun.model.errors import AsyncrunError
+from asyncrun.model.event import CompletionEvent
+from asyncrun.model.outcome import Verdict
+from asyncrun.model.refs import AwsTarget, EcsTaskRef
+from asyncrun.operators import remote
+from asyncrun.operators.errors import EndedInTriggerer, airflow_errors, failure_of
+from asyncrun.spec.ecs import RUN_XCOM_KEY
+
+if TYPE_CHECKING:
+    from asyncrun.clients.api import AwsAccess
+
+
+def announce(ti: Any, ref: EcsTaskRef, links: Mapping[str, str]) -> None:
+    """
+    Say by XCom which run belongs to this try.
+
+    The trigger's ``on_kill`` asks it before it stops anything, and the links to the console are read from it.
+    """
+    record = {
+        "try_number": ti.try_number,
+        "ref": {"cluster": ref.cluster, "task_arn": ref.task_arn},
+        "ti_id": str(ti.id),
+        "links": dict(links),
+    }
+    ti.xcom_push(key=RUN_XCOM_KEY, value=record)
+
+
+def announced(ti: Any) -> EcsTaskRef | None:
+    """The run that this try announced, None if it did not come so far."""
+    record = ti.xcom_pull(task_ids=ti.task_id, key=RUN_XCOM_KEY, map_indexes=ti.map_index)
+    if not isinstance(record, Mapping) or record.get("ti_id") != str(ti.id):
+        return None
+    ref = record["ref"]
+    return EcsTaskRef(cluster=ref["cluster"], task_arn=ref["task_arn"])
+
+
+def stop(target: AwsTarget, ref: EcsTaskRef, why: str, log: Any) -> None:
+    """
+    Stop a run, from anywhere in a worker, also from a signal handler.
+
+    A failure to do so is logged only: this is called while another error is under way.
+
+    :param why: ends the sentence "Stopped by Airflow: ..."; ECS shows it as ``stoppedReason``.
+    """
+
+    async def work(access: AwsAccess) -> bool:
+        from asyncrun.launch.ecs import EcsLauncher
+
+        await EcsLauncher(access.ecs).stop(ref, f"Stopped by Airflow: {why}")
+        return True
+
+    log.warning("Stopping ECS task %s: %s", ref.task_arn, why)
+    try:
+        if not remote.call_aws_from_signal(target, work, limit=remote.settings().kill_grace):
+            log.error("AWS has not confirmed in time that ECS task %s is being stopped", ref.task_arn)
+    except AsyncrunError as error:
+        log.error("ECS task %s could not be stopped and may still be running: %s", ref.task_arn, error)
+
+
+def read_event(event: Any) -> CompletionEvent | None:
+    """
+    What a trigger's event says.
+
+    :param event: a ``CompletionEvent``'s payload; or, from ``dag.test()``, the name of the state with which the trigger
+        ended the task (facts/airflow.md B).
+    :return: None for a success that the trigger has already settled.
+    :raises AirflowException: the trigger ended the task as failed, or the event cannot be read.
+    :raises AirflowSkipException: the trigger skipped the task.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    if event == "success":
+        return None
+    if event == "skipped":
+        raise AirflowSkipException("the trigger skipped the task")
+    if not isinstance(event, Mapping):
+        raise EndedInTriggerer(f"the trigger ended the task with {event!r}; the reason stands in its log")
+    with airflow_errors():
+        return CompletionEvent.from_payload(event)
+
+
+def raise_for_end(completion: CompletionEvent, *, skips: Callable[[int], bool], lines: int) -> None:
+    """
+    Raise what the end of a run means to the Airflow task; nothing for a success.
+
+    :param skips: whether an exit code skips the task.
+    :param lines: how many of the last log lines a failure's message shows at most.
+    :raises AirflowSkipException: the deciding container's exit code skips.
+    :raises AirflowException: it did not end well; one of ``asyncrun.operators.errors``.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    outcome = completion.outcome
+    if outcome.verdict is Verdict.FAILED and outcome.exit_code is not None and skips(outcome.exit_code):
+        raise AirflowSkipException(
+            f"container {outcome.decided_by!r} exited with {outcome.exit_code}, which is in skip_on_exit_code"
+        )
+    failure = failure_of(completion, lines=lines)
+    if failure is not None:
+        raise failure

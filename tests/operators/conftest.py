@@ -1,0 +1,42 @@
+"""An embedded AWS and a small worker for tests of operators."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+
+# Importing airflow.sdk reads, and would write, a configuration: never the developer's own.
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="asyncrun-test-"))
+# The examples bring a listener, and listeners need a worker for the end of a task.
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+import pytest
+
+from asyncrun.local.aws import EmbeddedAws, EmbeddedAwsOptions, LifecycleDelays
+from tests.operators.support import GROUP, Worker, register
+
+
+@pytest.fixture
+def worker() -> Worker:
+    return Worker()
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[EmbeddedAws]:
+    options = EmbeddedAwsOptions(log_groups=(GROUP,), delays=LifecycleDelays(deprovisioning=0.1))
+    with EmbeddedAws(options) as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(aws_server: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedAws]:
+    """The server, as what the SDK finds in the environment, with a task definition of one container ``main``."""
+    for name, value in aws_server.env().items():
+        monkeypatch.setenv(name, value)
+    aws_server.control.clear_faults()
+    aws_server.control.calls(clear=True)
+    register(aws_server)
+    yield aws_server
+    aws_server.control.clear_faults()
+    aws_server.control.set_out_of_capacity()
