@@ -1,0 +1,1 @@
+"""Measurements beside upstream: ``python -m benchmarks``. Not part of the product."""
