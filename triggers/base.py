@@ -28,6 +28,7 @@ from asyncrun.model.event import CompletionEvent
 from asyncrun.model.outcome import Verdict
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.background import spawn
+from asyncrun.triggers.ends import turn_to_end
 from asyncrun.triggers.kill import Fate, TaskId, fate_of
 from asyncrun.triggers.tasklog import TaskLog
 
@@ -100,7 +101,9 @@ class RunTrigger(StoredTrigger):
             completion = await self._complete(settings, task_log)
             task_log.say("info" if completion.outcome.verdict is Verdict.SUCCEEDED else "error",
                          completion.diagnosis.text())  # fmt: skip
-            return await self._ending(completion, settings, task_log)
+            event = await self._ending(completion, settings, task_log)
+            await turn_to_end(settings)
+            return event
 
     async def _complete(self, settings: Settings, task_log: TaskLog) -> CompletionEvent:
         """

@@ -29,6 +29,14 @@ def load_settings() -> Settings:
     return Settings.load(configured)
 
 
+@lru_cache(maxsize=1)
+def uploads_logs() -> bool:
+    """Whether Airflow uploads task logs to remote storage (``[logging] remote_logging``); read once per process."""
+    from airflow.sdk.configuration import conf
+
+    return bool(conf.getboolean("logging", "remote_logging", fallback=False))
+
+
 def settings_metadata() -> dict[str, Any]:
     """
     Key ``config`` of the provider's metadata: every setting with its description, type, default and example.

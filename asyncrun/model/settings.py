@@ -93,10 +93,6 @@ class Settings:
         32768, "bytes", "of kernel memory in the log socket above which emission waits: a full socket blocks every "
         "trigger", at_least=1280,
     )  # fmt: skip
-    log_takeover: str = _choice(
-        "replay", "what a trigger does with the log after another triggerer died; 'continue' only with one shared "
-        "log volume and no remote logging", "replay", "continue",
-    )  # fmt: skip
     ends_per_second: float = _number(
         20,
         "ends/s",

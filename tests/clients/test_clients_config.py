@@ -27,9 +27,9 @@ def test_defaults_without_configuration() -> None:
 
 def test_environment_sets_and_the_process_remembers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__ASYNCRUN__DESCRIBE_RATE", "2.5")
-    monkeypatch.setenv("AIRFLOW__ASYNCRUN__LOG_TAKEOVER", "continue")
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__END_IN_TRIGGERER", "never")
     settings = load_settings()
-    assert (settings.describe_rate, settings.log_takeover) == (2.5, "continue")
+    assert (settings.describe_rate, settings.end_in_triggerer) == (2.5, "never")
     monkeypatch.setenv("AIRFLOW__ASYNCRUN__DESCRIBE_RATE", "3")
     assert load_settings() is settings
 
@@ -60,8 +60,8 @@ def test_every_setting_is_described_and_its_default_and_example_load() -> None:
         "default": "5",
     }
     assert options["log_slot"]["type"] == "integer"
-    assert options["log_takeover"]["example"] == "continue"
-    assert options["log_takeover"]["description"].endswith("One of: replay, continue.")
+    assert options["end_in_triggerer"]["example"] == "always"
+    assert options["end_in_triggerer"]["description"].endswith("One of: auto, always, never.")
 
 
 def test_metadata_fits_airflows_schema() -> None:

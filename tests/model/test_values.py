@@ -180,9 +180,9 @@ def test_every_line_has_a_level(text: str) -> None:
 
 
 def test_settings_have_defaults_and_read_what_is_configured() -> None:
-    configured = {"poll_interval": "2.5", "log_slot": "100", "log_takeover": "Continue", "log_rate": " "}
+    configured = {"poll_interval": "2.5", "log_slot": "100", "end_in_triggerer": "Never", "log_rate": " "}
     settings = Settings.load(configured.get)
-    assert (settings.poll_interval, settings.log_slot, settings.log_takeover) == (2.5, 100, "continue")
+    assert (settings.poll_interval, settings.log_slot, settings.end_in_triggerer) == (2.5, 100, "never")
     assert settings.log_rate == Settings().log_rate
 
 
@@ -195,8 +195,8 @@ def test_settings_have_defaults_and_read_what_is_configured() -> None:
          "number of calls/s, at least 0.1 and at most 20"),
         ("poll_interval", "nan", "[asyncrun] poll_interval = 'nan' in Airflow's configuration cannot work: expected a "
          "number of s, at least 0.1"),
-        ("log_takeover", "maybe", "[asyncrun] log_takeover = 'maybe' in Airflow's configuration cannot work: expected "
-         "replay or continue"),
+        ("end_in_triggerer", "maybe", "[asyncrun] end_in_triggerer = 'maybe' in Airflow's configuration cannot work: "
+         "expected auto or always or never"),
     ],
 )  # fmt: skip
 def test_a_bad_setting_is_refused_by_name_value_and_what_is_allowed(name: str, value: str, message: str) -> None:
