@@ -16,7 +16,7 @@ from asyncrun.clients.config import load_settings
 from asyncrun.model.ecs_watch import EcsClusterWatch, EcsTaskDefinitionWatch, EcsTaskStateWatch
 from asyncrun.model.errors import RemoteError, Unavailable
 from asyncrun.model.settings import Settings
-from asyncrun.triggers.base import StoredTrigger
+from asyncrun.triggers.base import StoredTrigger, hold_resume
 from asyncrun.triggers.registry import Subscription, registry
 from asyncrun.triggers.tasklog import TaskLog
 from asyncrun.triggers.watch.ecs_clusters import EcsClusterPoller
@@ -57,9 +57,7 @@ class StateTrigger(StoredTrigger):
         settings = load_settings()
         async with TaskLog(self.trigger_number, settings) as task_log:
             event = await self._wait(watch, settings, task_log)
-        hold = watch.deferred_at + settings.resume_hold - time.time()
-        if hold > 0:  # earlier resumes can fail the task spuriously
-            await asyncio.sleep(min(hold, settings.resume_hold))
+        await hold_resume(watch.deferred_at, settings)
         return event
 
     async def _wait(self, watch: AnyWatch, settings: Settings, task_log: TaskLog) -> TriggerEvent:
