@@ -29,8 +29,8 @@ def settings_table() -> str:
     rows = ["| setting | default | unit | allowed | why |", "|---|---|---|---|---|"]
     for one in fields(Settings):
         meta = one.metadata
-        if meta["choices"]:
-            default, allowed = str(one.default), ", ".join(meta["choices"])
+        if one.type == "str":
+            default, allowed = str(one.default), ", ".join(meta["choices"]) or "any text"
         else:
             default = f"{one.default:,g}" if isinstance(one.default, float) else f"{one.default:,}"
             top = "" if meta["at_most"] == float("inf") else f" to {meta['at_most']:,g}"

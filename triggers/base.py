@@ -23,7 +23,7 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from asyncrun.clients.airflow import write_xcom
 from asyncrun.clients.config import load_settings
-from asyncrun.model.errors import RemoteError, Unavailable
+from asyncrun.model.errors import RemoteError
 from asyncrun.model.event import CompletionEvent
 from asyncrun.model.outcome import Verdict
 from asyncrun.model.settings import Settings
@@ -64,6 +64,7 @@ class StoredTrigger(BaseTrigger):
     def __init__(self, watch: Any = None, **unknown: Any) -> None:  # noqa: ARG002 - rows of newer releases must load
         super().__init__()  # type: ignore[no-untyped-call]
         self.watch = watch
+        self.inline = False  # set by run_inline: the worker that waits is not resumed
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path, which is public and stays, and the watch as it was given."""
@@ -136,7 +137,8 @@ class RunTrigger(StoredTrigger):
         succeeded = completion.outcome.verdict is Verdict.SUCCEEDED
         if succeeded and self.end_in_triggerer() and await self._xcoms_written(completion, task_log):
             return TaskSuccessEvent()
-        await hold_resume(self.deferred_at(), settings)
+        if not self.inline:
+            await hold_resume(self.deferred_at(), settings)
         return TriggerEvent(completion.to_payload())
 
     async def _xcoms_written(self, completion: CompletionEvent, task_log: TaskLog) -> bool:
@@ -181,7 +183,7 @@ class RunTrigger(StoredTrigger):
         async with TaskLog(self.trigger_number, settings) as task_log:
             try:
                 fate = await fate_of(task, self.ref_in_xcom())
-            except Unavailable as error:
+            except RemoteError as error:
                 # Not stopped: an unneeded stop cannot be undone, an orphan can be found and stopped later.
                 task_log.say(
                     "error", f"Airflow does not say whether the task was killed, so nothing is stopped: {error}"
@@ -217,6 +219,7 @@ async def run_inline(trigger: StoredTrigger) -> TriggerEvent:
     """
     from asyncrun.triggers.shutdown import close_loop
 
+    trigger.inline = True
     try:
         async for event in trigger.run():
             return event

@@ -21,6 +21,7 @@ _PATIENCE = 60.0  # s; an API that is away for longer is left to the poller to r
 _RETRY_REFUSED_AFTER = 300.0  # s; a policy may have been mended meanwhile
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # s
 _UNREADABLE = 4  # answers in a row
+_REMEMBERED = 1000  # definitions; a DAG may register one for each of its runs
 
 
 class PlanAnswer(msgspec.Struct, frozen=True):
@@ -49,12 +50,17 @@ class Definitions:
         """
         key = (api.key, arn)
         loop = asyncio.get_running_loop()
-        known = self._known.get(key)
+        known = self._known.pop(key, None)
         if known is None or self._is_stale(key, known, loop.time()):
-            known = self._known[key] = loop.create_task(
+            known = loop.create_task(
                 self._read(api, arn), name=f"asyncrun task definition {arn}", context=contextvars.Context()
             )
             self._read_at[key] = loop.time()
+        self._known[key] = known  # the most recently used last
+        if len(self._known) > _REMEMBERED:
+            oldest = next(iter(self._known))
+            if self._known[oldest].done():
+                del self._known[oldest], self._read_at[oldest]
         # Shielded: the reading serves every run of that definition, and outlives the one that asked first.
         return await asyncio.shield(known)
 
@@ -105,5 +111,7 @@ def definitions() -> Definitions:
     """The definitions of the running event loop."""
     loop = asyncio.get_running_loop()
     if (known := _by_loop.get(loop)) is None:
+        for closed in [one for one in _by_loop if one.is_closed()]:  # their finished tasks refer to them
+            del _by_loop[closed]
         known = _by_loop[loop] = Definitions()
     return known

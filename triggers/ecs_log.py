@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from asyncrun.clients.api import AwsAccess
 from asyncrun.model.ecs import EcsTaskState
@@ -14,6 +17,8 @@ from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.emitter import RunLog, emitter
 from asyncrun.triggers.logs.source import EcsLog, LogStream
 from asyncrun.triggers.tasklog import TaskLog
+
+_logger = logging.getLogger(__name__)
 
 _BEFORE_MS = 60_000  # clocks of AWS and of a container's machine may differ: nothing older than that is looked for
 _FINISH_LIMIT = 60.0  # s; the log socket of a triggerer in trouble may not drain at all
@@ -38,12 +43,24 @@ class EcsRunLog:
 
     def look(self, state: EcsTaskState, plan: TaskPlan | None, access: AwsAccess) -> None:
         """Follow what this state makes known."""
-        if self._waiting:
-            self._find(state, plan, access)
-        if state.started_at is not None and not self._running:
-            self._running = True
-            for log in self._logs:
-                log.started()
+        with self._no_failure():
+            if self._waiting:
+                self._find(state, plan, access)
+            if state.started_at is not None and not self._running:
+                self._running = True
+                for log in self._logs:
+                    log.started()
+
+    @contextmanager
+    def _no_failure(self) -> Iterator[None]:
+        """A defect of ours in reading logs is told, and ends no run."""
+        try:
+            yield
+        except Exception as error:
+            _logger.exception("A defect of asyncrun while reading the log of %s", self._watch.ref)
+            self._task_log.say(
+                "error", f"A defect of asyncrun while reading this log ({type(error).__name__}): it may be incomplete"
+            )
 
     def _find(self, state: EcsTaskState, plan: TaskPlan | None, access: AwsAccess) -> None:
         streams = streams_of(state, plan, self._watch)
@@ -57,7 +74,11 @@ class EcsRunLog:
             return
         if self._run_log is None:
             self._run_log = emitter().open(
-                self._task_log.sink, streams.containers, self._settings, keep=max(1, self._watch.number_logs_exception)
+                self._task_log.sink,
+                streams.containers,
+                self._settings,
+                where={one.container: f"CloudWatch log group {one.group}, stream {one.name}" for one in new},
+                keep=max(1, self._watch.number_logs_exception),
             )
         self._followed.update(new)
         created = state.created_at or self._watch.launched_at or self._watch.deferred_at
@@ -73,10 +94,11 @@ class EcsRunLog:
 
     async def drain(self, outcome: Outcome) -> None:
         """Read everything to its end, and see it out of this process."""
-        for log in self._logs:  # one after the other: each has been reading all the time
-            await log.drain(outcome.finished_at)
-        if self._run_log is not None and not await self._run_log.finish(_FINISH_LIMIT):
-            self._task_log.say("warning", "Airflow's log channel is stuck: the end of this log may be missing here")
+        with self._no_failure():
+            for log in self._logs:  # one after the other: each has been reading all the time
+                await log.drain(outcome.finished_at)
+            if self._run_log is not None and not await self._run_log.finish(_FINISH_LIMIT):
+                self._task_log.say("warning", "Airflow's log channel is stuck: the end of this log may be missing here")
 
     def last_lines(self, container: str | None, count: int) -> tuple[str, ...]:
         """The last lines of that container, for the exception."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -18,22 +17,25 @@ from asyncrun.model.ecs import EcsTaskState
 from asyncrun.model.ecs_definition import TaskPlan
 from asyncrun.model.ecs_diagnosis import diagnose
 from asyncrun.model.ecs_outcome import Decision, decide, gave_up
+from asyncrun.model.ecs_streams import container_of_prefix
 from asyncrun.model.ecs_watch import EcsTaskWatch
-from asyncrun.model.errors import AccessDenied, RemoteError, Unavailable
+from asyncrun.model.errors import AccessDenied, RemoteError
 from asyncrun.model.event import CompletionEvent
 from asyncrun.model.outcome import Outcome, StopCause, Verdict
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.definitions import definitions
 from asyncrun.triggers.ecs_log import EcsRunLog
 from asyncrun.triggers.kill import persist
-from asyncrun.triggers.registry import Subscription, registry
+from asyncrun.triggers.opening import open_patiently
+from asyncrun.triggers.registry import Subscription
+from asyncrun.triggers.subscribing import subscribe_task
 from asyncrun.triggers.tasklog import TaskLog
-from asyncrun.triggers.watch.ecs_tasks import EcsTaskPoller
 from asyncrun.triggers.watch.news import Broken, Gone, News, Recovered, Seen, Trouble
 
 # After a StopTask a container has stopTimeout to end, which is 120 s at most on Fargate; then ECS tells.
 _STOP_PATIENCE = 150.0  # s
-_OPEN_WAIT = 5.0  # s between two attempts to resolve a connection
+_STOP_AGAIN = 15.0  # s between two attempts to stop at the deadline
+_FIRST_LOOK = 30.0  # s; so long the deadline waits for the first news of the task
 
 
 class EcsRun:
@@ -54,7 +56,9 @@ class EcsRun:
         self._state: EcsTaskState | None = None
         self._decision: Decision | None = None
         self._until: float | None = watch.deadline  # when to look again though nothing was heard
-        self._stopped_at_deadline: str | None = None
+        self._stop_began: float | None = None  # at the deadline
+        self._is_stopping = False
+        self._not_stopped = ""
 
     def __str__(self) -> str:
         return f"ECS task {self._watch.ref.task_arn}"
@@ -92,16 +96,28 @@ class EcsRun:
 
         async def call() -> None:
             async with open_aws(self._watch.target, self._settings, account=self._watch.ref.account) as access:
-                await EcsLauncher(access.ecs).stop(self._watch.ref, reason)
+                launcher = EcsLauncher(access.ecs)
+                try:
+                    await launcher.stop(self._watch.ref, reason)
+                except AccessDenied:
+                    await access.renew()  # rotated since the last look-up, perhaps
+                    await launcher.stop(self._watch.ref, reason)
 
         await persist(call, self._settings.kill_grace)
         self._task_log.say("info", f"Stopping {self}: {reason}")
 
     async def _outcome(self) -> Outcome:
+        patience = None if self._until is None else max(0.0, self._until - self._clock()) + self._settings.access_grace
         try:
-            access = await self._open()
+            access = await open_patiently(
+                self._stack, self._watch.target, self._settings, self._task_log.say,
+                account=self._watch.ref.account, patience=patience,
+            )  # fmt: skip
         except RemoteError as error:
             return self._given_up(error)
+        if self._until is not None:
+            # A trigger that starts after the deadline first looks whether the task has ended by itself meanwhile.
+            self._until = max(self._until, self._clock() + _FIRST_LOOK)
         with self._subscribe(access) as subscription:
             while True:
                 wait = None if self._until is None else max(0.0, self._until - self._clock())
@@ -110,31 +126,8 @@ class EcsRun:
                 if outcome is not None:
                     return outcome
 
-    async def _open(self) -> AwsAccess:
-        """The way to AWS; a connection that cannot be resolved has ``access_grace`` to be mended."""
-        give_up_at = asyncio.get_running_loop().time() + self._settings.access_grace
-        said = False
-        while True:
-            try:
-                return await self._stack.enter_async_context(
-                    open_aws(self._watch.target, self._settings, account=self._watch.ref.account)
-                )
-            except RemoteError as error:
-                if not said:
-                    self._task_log.say("warning", f"{self} cannot be watched yet: {error}")
-                    said = True
-                if asyncio.get_running_loop().time() > give_up_at and not isinstance(error, Unavailable):
-                    raise
-            await asyncio.sleep(_OPEN_WAIT)
-
     def _subscribe(self, access: AwsAccess) -> Subscription[EcsTaskState]:
-        cluster, settings = self._watch.ref.cluster, self._settings
-        return registry().subscribe(
-            ("ecs tasks", access.key, cluster),
-            self._watch.ref.task_arn,
-            lambda: EcsTaskPoller(access.ecs, cluster, settings, access.renew),
-            linger=settings.watcher_linger,
-        )
+        return subscribe_task(access, self._watch.ref.cluster, self._watch.ref.task_arn, self._settings)
 
     async def _hear(self, news: News[EcsTaskState], access: AwsAccess) -> Outcome | None:
         match news:
@@ -156,13 +149,15 @@ class EcsRun:
         previous, self._state = self._state, state
         if previous is None or previous.status != state.status:
             self._task_log.say("info", f"{self} is {state.status}")
+        if previous is None:
+            self._until = self._watch.deadline
         if previous is None and state.definition_arn:
             answer = await definitions().plan(access.ecs, state.definition_arn)
             self._plan = answer.plan
             if answer.problem:
                 self._task_log.say("warning", answer.problem)
         self._log.look(state, self._plan, access)
-        decision = decide(state, self._plan, self._watch.container_name)
+        decision = decide(state, self._plan, self._decider(state))
         if decision is None:
             return None
         first = self._decision is None
@@ -173,33 +168,43 @@ class EcsRun:
             self._until = self._clock() + self._settings.reason_wait
         return None
 
+    def _decider(self, state: EcsTaskState) -> str | None:
+        """The container that the user named; without a definition also by ``prefix/container``."""
+        if self._watch.container_name is not None or self._plan is not None:
+            return self._watch.container_name
+        return container_of_prefix(self._watch.log_stream_prefix, [one.name for one in state.containers])
+
     async def _time_is_up(self) -> Outcome | None:
+        """Something was waited for, and did not come: the platform's reason, the deadline, or the end after it."""
         if self._decision is not None:
             return self._decided(self._decision)
-        if self._stopped_at_deadline is not None:
-            return gave_up(self._state, StopCause.DEADLINE, self._stopped_at_deadline, Verdict.STOPPED)
         reason = self._watch.deadline_reason or "its deadline"
-        self._task_log.say("error", f"{self} takes longer than {reason} allows: it is stopped")
-        try:
-            await self.stop(f"Stopped by Airflow: {reason}")
-        except RemoteError as error:
-            reason += f"; it could not be stopped, and may still be running: {error}"
-        self._stopped_at_deadline = reason
-        self._until = self._clock() + _STOP_PATIENCE
+        if self._stop_began is None:
+            self._task_log.say("error", f"{self} takes longer than {reason} allows: it is stopped")
+            self._stop_began = self._clock()
+        if self._clock() >= self._stop_began + _STOP_PATIENCE:
+            return gave_up(self._state, StopCause.DEADLINE, reason + self._not_stopped, Verdict.STOPPED)
+        if not self._is_stopping:
+            try:
+                await self.stop(f"Stopped by Airflow: {reason}")
+                self._is_stopping, self._not_stopped = True, "; it has not ended since"
+            except RemoteError as error:
+                self._not_stopped = f"; it could not be stopped, and may still be running: {error}"
+        again = self._clock() + (_STOP_PATIENCE if self._is_stopping else _STOP_AGAIN)
+        self._until = min(again, self._stop_began + _STOP_PATIENCE)
         return None
 
     def _decided(self, decision: Decision) -> Outcome:
+        """What ended by itself keeps its own outcome, also if that was noticed only after the deadline."""
         outcome = decision.outcome
-        if self._stopped_at_deadline is None or outcome.verdict is Verdict.SUCCEEDED:
+        if self._stop_began is None or outcome.verdict is not Verdict.STOPPED:
             return outcome
-        return msgspec.structs.replace(
-            outcome, verdict=Verdict.STOPPED, stop_cause=StopCause.DEADLINE, reason=self._stopped_at_deadline
-        )
+        reason = self._watch.deadline_reason or "its deadline"
+        return msgspec.structs.replace(outcome, stop_cause=StopCause.DEADLINE, reason=reason)
 
     def _given_up(self, error: RemoteError) -> Outcome:
         grace = f" (for {self._settings.access_grace:.0f} s)" if isinstance(error, AccessDenied) else ""
         return gave_up(self._state, StopCause.ACCESS, f"{error}{grace}", Verdict.LOST)
 
     def _lost(self, why: str) -> Outcome:
-        known = () if self._state is None else gave_up(self._state, StopCause.ACCESS, "", Verdict.LOST).containers
-        return Outcome(verdict=Verdict.LOST, containers=known, reason=why)
+        return msgspec.structs.replace(gave_up(self._state, StopCause.ACCESS, why, Verdict.LOST), stop_cause=None)

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from airflow.triggers.base import TriggerEvent
 
 from asyncrun.clients.api import AwsAccess
-from asyncrun.clients.aws import open_aws
 from asyncrun.clients.config import load_settings
 from asyncrun.model.ecs_watch import EcsClusterWatch, EcsTaskDefinitionWatch, EcsTaskStateWatch
-from asyncrun.model.errors import RemoteError, Unavailable
+from asyncrun.model.errors import RemoteError
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.base import StoredTrigger, hold_resume
-from asyncrun.triggers.registry import Subscription, registry
+from asyncrun.triggers.opening import open_patiently
+from asyncrun.triggers.registry import Subscription
+from asyncrun.triggers.subscribing import subscribe_cluster, subscribe_definition, subscribe_task
 from asyncrun.triggers.tasklog import TaskLog
-from asyncrun.triggers.watch.ecs_clusters import EcsClusterPoller
-from asyncrun.triggers.watch.ecs_definitions import EcsTaskDefinitionPoller
-from asyncrun.triggers.watch.ecs_tasks import EcsTaskPoller
-from asyncrun.triggers.watch.news import Broken, Gone, News, Recovered, Seen, Trouble
+from asyncrun.triggers.watch.book import MISSING
+from asyncrun.triggers.watch.news import Broken, Gone, Recovered, Seen, Trouble
 
 VERSION = 1
-_OPEN_WAIT = 5.0  # s between two attempts to resolve a connection
 
 AnyWatch = EcsClusterWatch | EcsTaskStateWatch | EcsTaskDefinitionWatch
-
-
-class _HasStatus(Protocol):
-    @property
-    def status(self) -> str: ...
 
 
 class StateTrigger(StoredTrigger):
@@ -57,25 +49,22 @@ class StateTrigger(StoredTrigger):
         settings = load_settings()
         async with TaskLog(self.trigger_number, settings) as task_log:
             event = await self._wait(watch, settings, task_log)
-        await hold_resume(watch.deferred_at, settings)
+        if not self.inline:
+            await hold_resume(watch.deferred_at, settings)
         return event
 
     async def _wait(self, watch: AnyWatch, settings: Settings, task_log: TaskLog) -> TriggerEvent:
         state = ""
         async with AsyncExitStack() as stack:
             try:
-                access = await self._open(stack, watch, settings, task_log)
+                access = await open_patiently(stack, watch.target, settings, task_log.say, patience=_left(watch))
             except RemoteError as refused:
                 return _event("failed", state, str(refused))
             subscription = stack.enter_context(self.subscribe(watch, access, settings))
-            while True:
-                left = None if watch.deadline is None else max(0.0, watch.deadline - time.time())
-                news: News[_HasStatus] | None = await subscription.news(left)
-                if news is None:
-                    return _event("timeout", state)
+            while (news := await subscription.news(_left(watch))) is not None:
                 match news:
                     case Seen(state=seen):
-                        state = seen.status
+                        state = self.read(seen)
                         if (verdict := _judge(state, watch)) is not None:
                             return verdict
                         task_log.say("info", f"The state is {state}, waiting for {' or '.join(watch.desired)}")
@@ -86,26 +75,24 @@ class StateTrigger(StoredTrigger):
                     case Recovered():
                         task_log.say("info", "The state can be seen again")
                     case Gone():
-                        return _judge("MISSING", watch) or _event("failed", "MISSING", "AWS does not know it")
+                        return _event("failed", MISSING, "AWS does not know it")
+            return _event("timeout", state)
 
-    async def _open(self, stack: AsyncExitStack, watch: AnyWatch, settings: Settings, task_log: TaskLog) -> AwsAccess:
-        give_up_at = asyncio.get_running_loop().time() + settings.access_grace
-        said = False
-        while True:
-            try:
-                return await stack.enter_async_context(open_aws(watch.target, settings))
-            except RemoteError as error:
-                if not said:
-                    task_log.say("warning", f"The state cannot be seen yet: {error}")
-                    said = True
-                if asyncio.get_running_loop().time() > give_up_at and not isinstance(error, Unavailable):
-                    raise
-            await asyncio.sleep(_OPEN_WAIT)
+    def read(self, seen: Any) -> str:
+        """The state that this answer means."""
+        return str(seen.status)
+
+
+def _left(watch: AnyWatch) -> float | None:
+    """Seconds until the deadline, None if there is none."""
+    return None if watch.deadline is None else max(0.0, watch.deadline - time.time())
 
 
 def _judge(state: str, watch: AnyWatch) -> TriggerEvent | None:
-    if state in watch.desired or (state == "MISSING" and "INACTIVE" in watch.desired):
+    if state in watch.desired:
         return _event("success", state)
+    if state == MISSING:
+        return _event("failed", state, "AWS does not know it: check the name, the region and the account")
     return _event("failed", state) if state in watch.failing else None
 
 
@@ -115,7 +102,7 @@ def _event(status: str, state: str, message: str = "") -> TriggerEvent:
 
 class EcsClusterTrigger(StateTrigger):
     """
-    Waits for a cluster's state.
+    Waits for a cluster's state. One that AWS does not know is INACTIVE: deleted clusters are forgotten after a while.
 
     :param watch: ``EcsClusterWatch.to_dict()``.
     """
@@ -124,17 +111,16 @@ class EcsClusterTrigger(StateTrigger):
 
     def subscribe(self, watch: EcsClusterWatch, access: AwsAccess, settings: Settings) -> Subscription[Any]:
         """One DescribeClusters for all."""
-        return registry().subscribe(
-            ("ecs clusters", access.key),
-            watch.cluster,
-            lambda: EcsClusterPoller(access.ecs, settings, access.renew),
-            linger=settings.watcher_linger,
-        )
+        return subscribe_cluster(access, watch.cluster, settings)
+
+    def read(self, seen: Any) -> str:
+        """The state that this answer means."""
+        return "INACTIVE" if seen.status == MISSING else str(seen.status)
 
 
 class EcsTaskDefinitionTrigger(StateTrigger):
     """
-    Waits for a task definition's state.
+    Waits for a task definition's state. One that AWS does not know fails: deregistered ones stay describable.
 
     :param watch: ``EcsTaskDefinitionWatch.to_dict()``.
     """
@@ -143,12 +129,7 @@ class EcsTaskDefinitionTrigger(StateTrigger):
 
     def subscribe(self, watch: EcsTaskDefinitionWatch, access: AwsAccess, settings: Settings) -> Subscription[Any]:
         """AWS has no batch for these: one call for each."""
-        return registry().subscribe(
-            ("ecs task definitions", access.key),
-            watch.name,
-            lambda: EcsTaskDefinitionPoller(access.ecs, settings, access.renew),
-            linger=settings.watcher_linger,
-        )
+        return subscribe_definition(access, watch.name, settings)
 
 
 class EcsTaskStateTrigger(StateTrigger):
@@ -162,9 +143,4 @@ class EcsTaskStateTrigger(StateTrigger):
 
     def subscribe(self, watch: EcsTaskStateWatch, access: AwsAccess, settings: Settings) -> Subscription[Any]:
         """One DescribeTasks for all of a cluster."""
-        return registry().subscribe(
-            ("ecs tasks", access.key, watch.cluster),
-            watch.task,
-            lambda: EcsTaskPoller(access.ecs, watch.cluster, settings, access.renew),
-            linger=settings.watcher_linger,
-        )
+        return subscribe_task(access, watch.cluster, watch.task, settings)

@@ -17,10 +17,11 @@ from typing import Any
 import msgspec
 
 from asyncrun.clients.airflow import read_xcom, task_state
-from asyncrun.model.errors import Unavailable
+from asyncrun.model.errors import CredentialsExpired, Unavailable
 from asyncrun.spec.ecs import RUN_XCOM_KEY
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0  # s
+_NOTE_PATIENCE = 60.0  # s; a launch may wait for room (quota_retry) before the attempt notes its run
 
 
 class TaskId(msgspec.Struct, frozen=True):
@@ -61,14 +62,24 @@ async def fate_of(task: TaskId, ref: Mapping[str, str]) -> Fate:
     :param ref: the run, as the worker noted it in the XCom ``RUN_XCOM_KEY`` before it deferred.
     :raises Unavailable: Airflow gave no answer.
     """
-    where = (task.dag_id, task.run_id, task.task_id, task.map_index)
-    state = await task_state(*where)
-    noted = await read_xcom(RUN_XCOM_KEY, task.dag_id, task.task_id, task.run_id, task.map_index)
+    state, noted = await _asked(task)
+    give_up_at = asyncio.get_running_loop().time() + _NOTE_PATIENCE
+    while noted is None and state == "running" and asyncio.get_running_loop().time() < give_up_at:
+        # A later attempt has begun, and has not yet said which run is its own: it may be taking over this one.
+        await asyncio.sleep(_FIRST_WAIT)
+        state, noted = await _asked(task)
+    if noted is None and state == "deferred":  # every attempt notes its run before it defers: the note was purged
+        return Fate.MOVED
     if not isinstance(noted, dict) or noted.get("ref") != dict(ref):
         return Fate.KILLED
     if noted.get("ti_id") != task.ti_id:
         return Fate.TAKEN_OVER
     return Fate.MOVED if state == "deferred" else Fate.KILLED
+
+
+async def _asked(task: TaskId) -> tuple[str | None, object]:
+    state = await task_state(task.dag_id, task.run_id, task.task_id, task.map_index)
+    return state, await read_xcom(RUN_XCOM_KEY, task.dag_id, task.task_id, task.run_id, task.map_index)
 
 
 async def persist(work: Callable[[], Awaitable[None]], patience: float) -> None:
@@ -83,7 +94,7 @@ async def persist(work: Callable[[], Awaitable[None]], patience: float) -> None:
     while True:
         try:
             await work()
-        except Unavailable:
+        except (Unavailable, CredentialsExpired):  # credentials may be rotated any moment
             if loop.time() + wait > give_up_at:
                 raise
         else:

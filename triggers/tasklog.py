@@ -18,7 +18,7 @@ _FINISH_LIMIT = 30.0  # s; the log socket of a triggerer in trouble may not drai
 class TaskLog:
     """
     What asyncrun says in one task's log. An async context manager: leaving it waits until all of it has left this
-    process, unless it is left by an error or a cancellation.
+    process, unless it is left by a cancellation.
 
     :param trigger_id: whose task it is; None in a worker and in ``dag.test()``.
     """
@@ -40,7 +40,7 @@ class TaskLog:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         try:
-            if kind is None:
+            if kind is None or issubclass(kind, Exception):
                 await self._run_log.finish(_FINISH_LIMIT)
         finally:
             self._run_log.close()

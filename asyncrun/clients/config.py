@@ -68,6 +68,8 @@ def _description(one: Any) -> str:
     why = f"{meta['why'][:1].upper()}{meta['why'][1:]}."
     if meta["choices"]:
         return f"{why} One of: {', '.join(meta['choices'])}."
+    if one.type == "str":
+        return why
     limits = [f"at least {meta['at_least']:g}"]
     if meta["at_most"] != float("inf"):
         limits.append(f"at most {meta['at_most']:g}")
@@ -75,7 +77,7 @@ def _description(one: Any) -> str:
 
 
 def _kind(one: Any) -> str:
-    if one.metadata["choices"]:
+    if one.type == "str":
         return "string"
     return "integer" if one.type == "int" else "float"
 

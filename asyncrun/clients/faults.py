@@ -136,10 +136,12 @@ def sdk_errors() -> tuple[type[BaseException], ...]:
     """What a call of the SDK may raise; nothing broader, so that our own mistakes stay visible."""
     import aiohttp
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     return (
         ClientError,
         BotoCoreError,
+        ResponseParserError,
         aiohttp.ClientError,
         OSError,  # TimeoutError too
         EOFError,

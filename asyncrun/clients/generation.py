@@ -15,6 +15,7 @@ from typing import Any
 
 from asyncrun.clients.credentials import Resolved, resolve
 from asyncrun.clients.faults import Call, sdk_errors, translate
+from asyncrun.clients.parsing import read_cheaply
 from asyncrun.model.refs import AwsTarget
 
 CONNECT_LIMIT = 5
@@ -121,7 +122,9 @@ async def _build(resolved: Resolved, service: str, region: str) -> tuple[Any, An
             verify=resolved.verify,
             config=_config(resolved.config),
         )
-        return creator, asyncio.run(creator.__aenter__())
+        client = asyncio.run(creator.__aenter__())
+        read_cheaply(client)
+        return creator, client
 
     try:
         return await asyncio.to_thread(build)

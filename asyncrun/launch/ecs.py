@@ -11,7 +11,14 @@ import msgspec
 
 from asyncrun.clients.api import Described, EcsApi
 from asyncrun.model.ecs import parse_task
-from asyncrun.model.errors import LaunchRefused, MalformedAnswer, OutOfCapacity, RequestRefused, Unavailable
+from asyncrun.model.errors import (
+    LaunchRefused,
+    MalformedAnswer,
+    OutOfCapacity,
+    RemoteError,
+    RequestRefused,
+    Unavailable,
+)
 from asyncrun.model.refs import EcsTaskRef
 
 # ECS's words for "there is no room now", in RunTask's failures and refusals. RESOURCE:* names what is short.
@@ -54,11 +61,13 @@ class EcsLauncher:
 
     :param api: ECS of the account and region.
     :param retry: what to do when there is no room; None: it is an error at once.
+    :ivar unanswered: a RunTask request that may have placed a task though nothing said so; None if there is none.
     """
 
     def __init__(self, api: EcsApi, retry: RetryPolicy | None = None) -> None:
         self._api = api
         self._retry = retry
+        self.unanswered: Mapping[str, Any] | None = None
 
     async def launch(self, request: Mapping[str, Any]) -> EcsTaskRef:
         """
@@ -106,24 +115,44 @@ class EcsLauncher:
         """
         await self._api.stop_task(ref.cluster, ref.task_arn, reason[:_LONGEST_STOP_REASON])
 
+    async def take_back(self) -> EcsTaskRef | None:
+        """
+        Stop what an unanswered request may have placed: the same token again makes ECS name it.
+
+        :return: the task that is being stopped; None if every request was answered.
+        :raises RemoteError: that was refused, or not answered either: a task may be running.
+        """
+        if self.unanswered is None:
+            return None
+        request, self.unanswered = self.unanswered, None
+        ref = _placed(request, await self._api.run_task(request))
+        await self.stop(ref, "Stopped by Airflow: nobody waits for this launch any more")
+        return ref
+
     async def _launch_answered(self, request: Mapping[str, Any]) -> EcsTaskRef:
         """One placement, asked for until it is answered: the token makes that safe."""
         give_up_at = _now() + _UNANSWERED.stop_after_delay
         attempt = 0
         while True:
+            self.unanswered = request
             try:
                 answer = await self._api.run_task(request)
-            except Unavailable:
+            except (Unavailable, MalformedAnswer):
                 attempt += 1
                 wait = _UNANSWERED.wait(attempt) * random.uniform(0.5, 1)  # noqa: S311 - jitter, not cryptography
                 if _now() + wait > give_up_at:
                     raise
                 await anyio.sleep(wait)
-            except RequestRefused as error:
+            except RemoteError as error:
+                if not attempt:
+                    self.unanswered = None
+                if not isinstance(error, RequestRefused):
+                    raise
                 if _no_room(str(error)):
                     raise OutOfCapacity(f"ECS has no room for the task now: {error}", reasons=(error.code,)) from error
                 raise
             else:
+                self.unanswered = None
                 return _placed(request, answer)
 
 

@@ -41,10 +41,10 @@ def decide(state: EcsTaskState, plan: TaskPlan | None, container_name: str | Non
     if not state.stopped and state.desired_status != STOPPED:
         return None
     essential = _essential_names(state, plan)
-    if not state.stopped and not _have_stopped(state, essential):
+    if not state.stopped and not _have_stopped(state, essential | {container_name}):
         return None
     containers = _in_plan_order([_container(one, essential) for one in state.containers], plan)
-    decider = _decider(state, plan, container_name, essential)
+    decider = _decider(containers, plan, container_name)
     outcome = Outcome(
         verdict=_verdict(state, containers, decider),
         containers=tuple(containers),
@@ -53,7 +53,7 @@ def decide(state: EcsTaskState, plan: TaskPlan | None, container_name: str | Non
         code=state.stop_code,
         reason=state.stopped_reason,
         started_at=state.started_at,
-        finished_at=state.execution_stopped_at or state.stopping_at or state.stopped_at,
+        finished_at=state.execution_stopped_at or state.stopped_at,
     )
     return Decision(outcome=outcome, complete=_is_complete(state, outcome))
 
@@ -76,8 +76,8 @@ def _essential_names(state: EcsTaskState, plan: TaskPlan | None) -> frozenset[st
     return frozenset(one.name for one in plan.containers if one.essential)
 
 
-def _have_stopped(state: EcsTaskState, essential: frozenset[str]) -> bool:
-    watched = [one for one in state.containers if one.name in essential]
+def _have_stopped(state: EcsTaskState, names: frozenset[str | None]) -> bool:
+    watched = [one for one in state.containers if one.name in names]
     return bool(watched) and all(one.status == STOPPED for one in watched)
 
 
@@ -97,13 +97,17 @@ def _in_plan_order(containers: list[ContainerOutcome], plan: TaskPlan | None) ->
     return sorted(containers, key=lambda one: order.get(one.name, len(order)))
 
 
-def _decider(state: EcsTaskState, plan: TaskPlan | None, wanted: str | None, essential: frozenset[str]) -> str | None:
-    present = [one.name for one in state.containers]
-    if wanted in present:
+def _decider(containers: list[ContainerOutcome], plan: TaskPlan | None, wanted: str | None) -> str | None:
+    if any(one.name == wanted for one in containers):
         return wanted
-    if plan is not None and (name := plan.decider(None)) is not None:
-        return name
-    return next((name for name in present if name in essential), None)
+    if plan is not None:
+        return plan.decider(None)
+    # Without a definition nothing says which container is the main one, and the answer's order means nothing: one that
+    # failed by itself decides, else one that ended well, else any.
+    by_name = sorted(containers, key=lambda one: one.name)
+    failed = [one for one in by_name if _failed_by_itself(one)]
+    well = [one for one in by_name if one.exit_code == 0]
+    return next((one.name for one in (*failed, *well, *by_name)), None)
 
 
 def _verdict(state: EcsTaskState, containers: list[ContainerOutcome], decider: str | None) -> Verdict:
@@ -129,15 +133,15 @@ def _failed_beside(containers: list[ContainerOutcome], chosen: ContainerOutcome)
     Whether another essential container failed by itself.
 
     Once one essential container has ended, ECS stops the others: their 143 or 137 after the chosen one's 0 is no
-    failure, unless ECS gives that container a reason of its own (out of memory is 137 as well). A code of None after
-    that is a container that never came to run because the task was over.
+    failure, unless ECS gives that container a reason of its own (out of memory is 137 as well). No code and no
+    reason is a container that never came to run because the task was over.
     """
     return any(_failed_by_itself(one) for one in containers if one.essential and one is not chosen)
 
 
 def _failed_by_itself(container: ContainerOutcome) -> bool:
     if container.exit_code is None:
-        return False
+        return bool(container.reason)
     return container.exit_code not in _ENDED_BY_STOP or container.reason.startswith("OutOfMemory")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from asyncrun.model.ecs import EcsTaskState
@@ -68,8 +70,14 @@ def streams_of(state: EcsTaskState, plan: TaskPlan | None, watch: EcsTaskWatch) 
     return Streams(tuple(one.name for one in plan.containers), tuple(found), waiting, tuple(remarks))
 
 
+def container_of_prefix(prefix: str | None, containers: Sequence[str]) -> str | None:
+    """The container that ``awslogs_stream_prefix`` names in upstream's form ``prefix/container``, None if none."""
+    return _split(prefix, containers)[1] if prefix else None
+
+
 def _from_arguments(state: EcsTaskState, watch: EcsTaskWatch) -> Streams:
-    containers = tuple(one.name for one in state.containers)
+    # Sorted: the order of ECS's answer may change, and the containers' places fix the records' milliseconds.
+    containers = tuple(sorted(one.name for one in state.containers))
     if not watch.log_group or not watch.log_stream_prefix:
         remark = (
             "No log can be shown: allow ecs:DescribeTaskDefinition, or give awslogs_group and awslogs_stream_prefix"
@@ -88,7 +96,7 @@ def _from_arguments(state: EcsTaskState, watch: EcsTaskWatch) -> Streams:
     return Streams(containers, found)
 
 
-def _split(prefix: str, containers: tuple[str, ...]) -> tuple[str, str | None]:
+def _split(prefix: str, containers: Sequence[str]) -> tuple[str, str | None]:
     """Upstream's users write ``ecs`` or ``ecs/<container>``."""
     head, _, tail = prefix.rpartition("/")
     return (head, tail) if head and tail in containers else (prefix, None)

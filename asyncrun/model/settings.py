@@ -21,6 +21,10 @@ def _number(default: float, unit: str, why: str, *, at_least: float = 0, at_most
     )
 
 
+def _text(why: str) -> Any:
+    return field(default="", metadata={"unit": "", "why": why, "choices": ()})
+
+
 def _choice(default: str, why: str, *choices: str) -> Any:
     return field(default=default, metadata={"unit": "", "why": why, "choices": choices})
 
@@ -105,6 +109,10 @@ class Settings:
     end_in_triggerer: str = _choice(
         "auto", "success ends without a worker where nothing needs one", "auto", "always", "never"
     )
+    deployment: str = _text(
+        "a name for this Airflow; needed only where another one with equal DAG, task and run ids shares an ECS cluster "
+        "with it and tasks have reattach=True"
+    )
     kill_grace: float = _number(
         30, "s", "how long an attempt to stop a killed run is repeated in the triggerer when AWS does not answer"
     )
@@ -134,6 +142,8 @@ def _parse(one: Any, text: str) -> Any:
         if text.lower() not in meta["choices"]:
             raise InvalidSetting(one.name, text, " or ".join(meta["choices"]))
         return text.lower()
+    if one.type == "str":
+        return text
     whole = isinstance(one.default, int) and one.type == "int"
     allowed = f"a {'whole ' if whole else ''}number of {meta['unit']}, at least {meta['at_least']:g}"
     if meta["at_most"] != float("inf"):

@@ -11,6 +11,7 @@ from asyncrun.model.refs import EcsTaskRef
 from asyncrun.operators import ending, remote, run_control
 from asyncrun.operators.base import AwsOperator
 from asyncrun.operators.errors import KilledWhileLaunching, airflow_errors
+from asyncrun.operators.launching import Launching
 from asyncrun.operators.links import EcsTaskLink, EcsTaskLogsLink, link_facts
 from asyncrun.spec.ecs import (
     RunTaskArguments,
@@ -25,7 +26,6 @@ from asyncrun.spec.values import as_bool, as_count, as_seconds, is_unrendered
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from asyncrun.clients.api import AwsAccess
     from asyncrun.model.ecs_watch import EcsTaskWatch
     from asyncrun.model.settings import Settings
 
@@ -176,14 +176,18 @@ class EcsRunTaskOperator(AwsOperator):
         self.skip_on_exit_code = skip_on_exit_code
         self.stop_task_on_failure = stop_task_on_failure
         self._ref: EcsTaskRef | None = None
-        self._killed = False
+        self._killed = self._stopped = False
         if self._is_judged_at_parse():
             self._check()
 
     @property
     def arn(self) -> str | None:
-        """ARN of the ECS task, once there is one."""
+        """ARN of the ECS task, once there is one. Subclasses written for upstream's operator may set it."""
         return self._ref.task_arn if self._ref else None
+
+    @arn.setter
+    def arn(self, value: str | None) -> None:
+        self._ref = EcsTaskRef(cluster=self.cluster, task_arn=value) if value else None
 
     def _is_judged_at_parse(self) -> bool:
         """A subclass that gets hold of the task before us may complete its arguments then."""
@@ -216,43 +220,32 @@ class EcsRunTaskOperator(AwsOperator):
         with airflow_errors():
             self._check()
             settings = remote.settings()
-            ref, launched = self._launch(context)
+            ref, launched = self._launch(context, settings)
         return self._after_launch(context, settings, started, ref, launched)
 
-    def _launch(self, context: Context) -> tuple[EcsTaskRef, bool]:
+    def _launch(self, context: Context, settings: Settings) -> tuple[EcsTaskRef, bool]:
         """The run, and whether it was launched now (or earlier in this try) rather than taken over."""
         ti = context["ti"]
         reattach = self._flag("reattach")
-        started_by = self._reattach_key(context) if reattach else owner_started_by(self.owner)
+        index = -1 if ti.map_index is None else ti.map_index
+        started_by = (
+            reattach_started_by(ti.dag_id, ti.task_id, ti.run_id, index, settings.deployment)
+            if reattach
+            else owner_started_by(self.owner)
+        )
         request = run_task_request(RunTaskArguments.of(self), started_by=started_by, client_token=client_token(ti.id))
-
-        async def work(access: AwsAccess) -> tuple[EcsTaskRef, bool]:
-            from asyncrun.launch.ecs import EcsLauncher, RetryPolicy
-
-            retry = RetryPolicy(**self.quota_retry) if self.quota_retry is not None else None
-            launcher = EcsLauncher(access.ecs, retry=retry)
-            if reattach:
-                existing = await launcher.find_existing(self.cluster, started_by)
-                if existing is not None:
-                    return existing, False
-            return await launcher.launch(request), True
-
+        launching = Launching(self.target, request, reattach=reattach, quota_retry=self.quota_retry)
         self.log.info("Launching ECS task definition %s in cluster %s", self.task_definition, self.cluster)
-        self._ref, launched = remote.call_aws(self.target, work)
+        try:
+            self._ref, launched = launching.launch()
+        except BaseException:  # a time-out or a kill too: a launch that was not answered must not be left behind
+            launching.take_back(self.log)
+            raise
         if launched:
             self.log.info("Launched ECS task %s (startedBy %s)", self._ref.task_arn, started_by)
         else:
             self.log.info("Taking over ECS task %s, which an earlier try launched", self._ref.task_arn)
         return self._ref, launched
-
-    @staticmethod
-    def _reattach_key(context: Context) -> str:
-        ti = context["ti"]
-        run = context["dag_run"]
-        started = run.start_date.isoformat() if run.start_date else ""
-        return reattach_started_by(
-            ti.dag_id, ti.task_id, ti.run_id, -1 if ti.map_index is None else ti.map_index, started
-        )
 
     def _after_launch(
         self, context: Context, settings: Settings, started: float, ref: EcsTaskRef, launched: bool
@@ -278,8 +271,9 @@ class EcsRunTaskOperator(AwsOperator):
             done = True
             raise
         finally:
-            if not done and self._flag("stop_task_on_failure"):
-                self._stop("the Airflow task failed")
+            # What an earlier try launched is not ours to stop because this one failed; a kill is meant for it.
+            if not done and (self._killed or (launched and self._flag("stop_task_on_failure"))):
+                self._stop("the Airflow task was killed" if self._killed else "the Airflow task failed")
 
     def _announce(self, context: Context, ref: EcsTaskRef) -> None:
         """Say by XCom which run belongs to this try; the trigger's on_kill and the links read it."""
@@ -394,5 +388,5 @@ class EcsRunTaskOperator(AwsOperator):
         self._stop("the Airflow task was killed")
 
     def _stop(self, why: str) -> None:
-        if self._ref is not None:
-            run_control.stop(self.target, self._ref, why, self.log)
+        if self._ref is not None and not self._stopped:
+            self._stopped = run_control.stop(self.target, self._ref, why, self.log)

@@ -41,13 +41,14 @@ def announced(ti: Any) -> EcsTaskRef | None:
     return EcsTaskRef(cluster=ref["cluster"], task_arn=ref["task_arn"])
 
 
-def stop(target: AwsTarget, ref: EcsTaskRef, why: str, log: Any) -> None:
+def stop(target: AwsTarget, ref: EcsTaskRef, why: str, log: Any) -> bool:
     """
     Stop a run, from anywhere in a worker, also from a signal handler.
 
     A failure to do so is logged only: this is called while another error is under way.
 
     :param why: ends the sentence "Stopped by Airflow: ..."; ECS shows it as ``stoppedReason``.
+    :return: whether AWS has confirmed it.
     """
 
     async def work(access: AwsAccess) -> bool:
@@ -58,10 +59,12 @@ def stop(target: AwsTarget, ref: EcsTaskRef, why: str, log: Any) -> None:
 
     log.warning("Stopping ECS task %s: %s", ref.task_arn, why)
     try:
-        if not remote.call_aws_from_signal(target, work, limit=remote.settings().kill_grace):
-            log.error("AWS has not confirmed in time that ECS task %s is being stopped", ref.task_arn)
+        if remote.call_aws_from_signal(target, work, limit=remote.settings().kill_grace):
+            return True
+        log.error("AWS has not confirmed in time that ECS task %s is being stopped", ref.task_arn)
     except AsyncrunError as error:
         log.error("ECS task %s could not be stopped and may still be running: %s", ref.task_arn, error)
+    return False
 
 
 def read_event(event: Any) -> CompletionEvent | None:

@@ -15,7 +15,7 @@ from asyncrun.model.errors import InvalidArgument
 from asyncrun.operators import remote
 from asyncrun.operators.base import AwsArguments, with_aws_fields
 from asyncrun.operators.errors import StateNotReached, airflow_errors
-from asyncrun.sensors.states import state_name, state_names
+from asyncrun.sensors.states import NO_STATE, state_name, state_names
 from asyncrun.spec.values import as_bool, has_unrendered, is_unrendered
 
 if TYPE_CHECKING:
@@ -69,8 +69,9 @@ class EcsStateSensor(AwsArguments, BaseSensorOperator):
             as_bool("deferrable", self.deferrable)
 
     def _failing(self) -> tuple[str, ...]:
-        """The states that fail; the wanted one never does."""
-        return tuple(name for name in state_names(self.failure_states) if name != state_name(self.target_state))
+        """The states that fail; the wanted one never does, and NONE only says that there are none."""
+        spared = {state_name(self.target_state), NO_STATE}
+        return tuple(name for name in state_names(self.failure_states) if name not in spared)
 
     def _subject(self) -> str:
         """What is watched, in words."""

@@ -39,6 +39,9 @@ class EcsTaskStates(StrEnum):
     NONE = "NONE"
 
 
+NO_STATE = EcsTaskStates.NONE.value
+
+
 def state_name(value: Any) -> str:
     """The state as AWS writes it, from our enums, upstream's, or text."""
     return str(getattr(value, "value", value)).strip().upper()

@@ -95,15 +95,14 @@ def client_token(ti_id: object) -> str:
     return hashlib.sha256(f"asyncrun:{ti_id}".encode()).hexdigest()[:56]
 
 
-def reattach_started_by(dag_id: str, task_id: str, run_id: str, map_index: int, run_started: str) -> str:
+def reattach_started_by(dag_id: str, task_id: str, run_id: str, map_index: int, deployment: str) -> str:
     """
-    A ``startedBy`` that is the same for all tries of one task instance, and for nothing else.
+    A ``startedBy`` that is the same for all tries of one task instance, cleared ones included.
 
-    :param run_started: start of the DAG run with microseconds. It tells apart two deployments with equal DAGs that
-        share a cluster, and a DAG run that was deleted and made again; it stays the same over the tries of a run.
+    :param deployment: setting ``deployment``: tells apart two Airflows with equal DAGs that share a cluster.
     :return: for people the beginning of DAG and task id, then 32 hexadecimal digits that make it unique.
     """
-    identity = "\x1f".join((dag_id, task_id, run_id, str(map_index), run_started))
+    identity = "\x1f".join((dag_id, task_id, run_id, str(map_index), deployment))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:32]
     readable = _NOT_IN_STARTED_BY.sub("_", f"asyncrun/{dag_id}/{task_id}")
     return f"{readable[: _STARTED_BY_LIMIT - len(digest) - 1]}/{digest}"

@@ -97,7 +97,8 @@ def _check_environment(where: str, environment: object) -> None:
         if isinstance(pair, Mapping):
             for key in ("name", "value"):
                 # KeyValuePair: both are strings; the SDK refuses a number.
-                check_type(f"{where}[{index}]['{key}']", pair.get(key), str, "a string")
+                if key in pair:
+                    check_type(f"{where}[{index}]['{key}']", pair[key], str, "a string")
 
 
 def _check_placement(arguments: RunTaskArguments) -> None:

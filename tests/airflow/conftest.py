@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 EXAMPLE_DAGS = HERE.parents[1] / "example_dags"
 
+TEST_SETTINGS = {
+    # A triggerer that says nothing for that long is believed to be dead, and another one takes its triggers.
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
+    # Runs that AWS refuses to show fail after that long, not after five minutes.
+    "AIRFLOW__ASYNCRUN__ACCESS_GRACE": "5",
+}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -41,12 +49,18 @@ def embedded_aws() -> Iterator[EmbeddedAws]:
 
 
 @pytest.fixture(scope="session")
-def airflow(embedded_aws: EmbeddedAws) -> Iterator[LocalAirflow]:
+def written_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of Airflow's where a test may write a DAG file, and removes it again."""
+    return tmp_path_factory.mktemp("written_dags")
+
+
+@pytest.fixture(scope="session")
+def airflow(embedded_aws: EmbeddedAws, written_dags: Path) -> Iterator[LocalAirflow]:
     """A real Airflow with the example DAGs and those of ``tests/airflow/dags``."""
     from asyncrun.local.demo.run import AIRFLOW_SETTINGS
 
-    environment = {**embedded_aws.env(), **AIRFLOW_SETTINGS}
-    options = LocalAirflowOptions((EXAMPLE_DAGS, HERE / "dags"), env=environment)
+    environment = {**embedded_aws.env(), **AIRFLOW_SETTINGS, **TEST_SETTINGS}
+    options = LocalAirflowOptions((EXAMPLE_DAGS, HERE / "dags", written_dags), env=environment)
     with LocalAirflow(options) as airflow:
         yield airflow
 

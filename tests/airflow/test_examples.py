@@ -4,38 +4,42 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from datetime import datetime
 
-from asyncrun.local.airflow import LocalAirflow, LogRecord
+import pytest
 
-RunDag = Callable[..., str]
+from asyncrun.local.airflow import LocalAirflow
+from tests.airflow.support import RunDag, container_lines, states, timestamps
 
+EXAMPLES = ("minimal", "lifecycle", "failure", "fan_out", "sidecar", "xcom", "skip", "on_failure_callback")
 
-def container_lines(records: list[LogRecord], container: str) -> list[str]:
-    """What the container wrote: its records carry its name as logger, and may hold several lines."""
-    return [line for record in records if record.logger == container for line in record.event.split("\n")]
-
-
-def timestamps(records: list[LogRecord], container: str) -> list[datetime]:
-    return [record.timestamp for record in records if record.logger == container and record.timestamp]
+Ended = Callable[..., str]
 
 
-def states(airflow: LocalAirflow, dag_id: str, run_id: str) -> dict[str, str | None]:
-    return {ti.label: ti.state for ti in airflow.task_instances(dag_id, run_id)}
+@pytest.fixture(scope="module")
+def started(airflow: LocalAirflow, run_dag: RunDag) -> dict[str, str]:
+    """All examples, started at once: run ids by DAG id."""
+    return {f"ecs_{name}": run_dag(f"ecs_{name}") for name in EXAMPLES}
 
 
-def test_minimal(airflow: LocalAirflow, run_dag: RunDag) -> None:
-    run_id = run_dag("ecs_minimal")
-    airflow.expect("ecs_minimal", run_id)
+@pytest.fixture
+def ended(airflow: LocalAirflow, started: dict[str, str]) -> Ended:
+    """``ended(dag_id, state) -> run_id``, once it is over."""
+
+    def wait(dag_id: str, state: str = "success") -> str:
+        airflow.expect(dag_id, started[dag_id], state, timeout=150)
+        return started[dag_id]
+
+    return wait
+
+
+def test_minimal(airflow: LocalAirflow, ended: Ended) -> None:
+    run_id = ended("ecs_minimal")
     assert container_lines(airflow.logs("ecs_minimal", run_id, "hello"), "main") == ["Hello from ECS"]
     assert airflow.xcom("ecs_minimal", run_id, "hello") == "Hello from ECS"
 
 
-def test_lifecycle_streams_its_log_and_puts_everything_away(airflow: LocalAirflow, run_dag: RunDag) -> None:
-    run_id = run_dag("ecs_lifecycle")
-    airflow.wait_for_log("ecs_lifecycle", run_id, "run", "step 3 of 10")
-    assert airflow.task_instance("ecs_lifecycle", run_id, "run").state == "deferred", "the log was not live"
-    airflow.expect("ecs_lifecycle", run_id, timeout=120)
+def test_lifecycle_shows_its_log_and_puts_everything_away(airflow: LocalAirflow, ended: Ended) -> None:
+    run_id = ended("ecs_lifecycle")
     assert set(states(airflow, "ecs_lifecycle", run_id).values()) == {"success"}
 
     records = airflow.logs("ecs_lifecycle", run_id, "run")
@@ -48,9 +52,8 @@ def test_lifecycle_streams_its_log_and_puts_everything_away(airflow: LocalAirflo
     assert airflow.xcom("ecs_lifecycle", run_id, "run") == "all steps done"
 
 
-def test_failure_is_explained(airflow: LocalAirflow, run_dag: RunDag) -> None:
-    run_id = run_dag("ecs_failure")
-    airflow.expect("ecs_failure", run_id, "failed")
+def test_failure_is_explained(airflow: LocalAirflow, ended: Ended) -> None:
+    run_id = ended("ecs_failure", "failed")
     records = airflow.logs("ecs_failure", run_id, "broken")
     lines = container_lines(records, "main")
     assert lines[:2] == ["reading the order book", "Traceback (most recent call last):"]
@@ -59,9 +62,8 @@ def test_failure_is_explained(airflow: LocalAirflow, run_dag: RunDag) -> None:
     assert "exited with code 3" in said
 
 
-def test_fan_out_runs_twenty_containers_at_a_time(airflow: LocalAirflow, run_dag: RunDag) -> None:
-    run_id = run_dag("ecs_fan_out")
-    airflow.expect("ecs_fan_out", run_id, timeout=120)
+def test_fan_out_runs_twenty_containers_at_a_time(airflow: LocalAirflow, ended: Ended) -> None:
+    run_id = ended("ecs_fan_out")
     tasks = airflow.task_instances("ecs_fan_out", run_id)
     assert len(tasks) == 20
     for ti in tasks:
@@ -69,9 +71,8 @@ def test_fan_out_runs_twenty_containers_at_a_time(airflow: LocalAirflow, run_dag
         assert container_lines(records, "main") == [f"part {ti.map_index + 1} of 20"]
 
 
-def test_sidecar_lines_are_told_apart(airflow: LocalAirflow, run_dag: RunDag) -> None:
-    run_id = run_dag("ecs_sidecar")
-    airflow.expect("ecs_sidecar", run_id)
+def test_sidecar_lines_are_told_apart(airflow: LocalAirflow, ended: Ended) -> None:
+    run_id = ended("ecs_sidecar")
     records = airflow.logs("ecs_sidecar", run_id, "two_containers")
     assert container_lines(records, "main") == ["[main] main starts", "[main] main ends"]
     sidecar = container_lines(records, "proxy")
@@ -80,22 +81,19 @@ def test_sidecar_lines_are_told_apart(airflow: LocalAirflow, run_dag: RunDag) ->
     assert len(sidecar) >= 3
 
 
-def test_last_line_goes_downstream_as_xcom(airflow: LocalAirflow, run_dag: RunDag) -> None:
-    run_id = run_dag("ecs_xcom")
-    airflow.expect("ecs_xcom", run_id)
+def test_last_line_goes_downstream_as_xcom(airflow: LocalAirflow, ended: Ended) -> None:
+    run_id = ended("ecs_xcom")
     assert airflow.xcom("ecs_xcom", run_id, "count") == '{"rows": 1204, "table": "orders"}'
     assert airflow.xcom("ecs_xcom", run_id, "report") == "1204 rows in orders"
 
 
-def test_exit_code_skips(airflow: LocalAirflow, run_dag: RunDag) -> None:
-    run_id = run_dag("ecs_skip")
-    airflow.wait_for("ecs_skip", run_id)
+def test_exit_code_skips(airflow: LocalAirflow, ended: Ended) -> None:
+    run_id = ended("ecs_skip")
     assert states(airflow, "ecs_skip", run_id) == {"look_for_work": "skipped", "process": "skipped"}
     assert container_lines(airflow.logs("ecs_skip", run_id, "look_for_work"), "main") == ["no new files"]
 
 
-def test_failure_callback_gets_the_error(airflow: LocalAirflow, run_dag: RunDag) -> None:
-    run_id = run_dag("ecs_on_failure_callback")
-    airflow.expect("ecs_on_failure_callback", run_id, "failed")
+def test_failure_callback_gets_the_error(airflow: LocalAirflow, ended: Ended) -> None:
+    run_id = ended("ecs_on_failure_callback", "failed")
     record = airflow.wait_for_log("ecs_on_failure_callback", run_id, "fails", "callback: ", timeout=10)
     assert "exited with code 1" in record.event

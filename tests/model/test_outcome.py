@@ -123,7 +123,29 @@ def test_the_container_that_the_user_named_decides() -> None:
 def test_without_a_definition_every_container_counts_as_essential() -> None:
     raw = task(container("a", 0), container("b", 5))
     made = outcome(raw, None)
-    assert (made.verdict, made.decided_by) == (Verdict.FAILED, "a")
+    assert (made.verdict, made.decided_by) == (Verdict.FAILED, "b")
+
+
+@pytest.mark.parametrize("names", [("main", "side"), ("side", "main")])
+def test_without_a_definition_the_order_of_the_answer_decides_nothing(names: tuple[str, str]) -> None:
+    codes = {"main": 0, "side": 143}
+    made = outcome(task(*(container(name, codes[name]) for name in names)), None)
+    assert (made.verdict, made.decided_by) == (Verdict.SUCCEEDED, "main")
+
+
+def test_a_container_that_the_user_named_is_waited_for_though_it_is_not_essential() -> None:
+    raw = task(container("main", 0), container("extra", None, status="RUNNING"))
+    assert decide(parse_task(raw), plan(main=True, extra=False), "extra") is None
+
+
+def test_an_essential_container_that_could_not_start_fails_the_task() -> None:
+    raw = task(container("main", 0), container("proxy", None, reason="CannotStartContainerError: no such file"))
+    assert outcome(raw, plan(main=True, proxy=True)).verdict is Verdict.FAILED
+
+
+def test_the_beginning_of_a_stop_is_not_the_end() -> None:
+    raw = task(container("main", 0), stoppingAt=120.0, executionStoppedAt=None)
+    assert outcome(raw, plan(main=True)).finished_at is None
 
 
 def test_a_task_that_failed_to_start_never_started() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import pytest
@@ -54,6 +55,23 @@ def test_a_few_runs_end_right_with_every_line() -> None:
     _assert_within_budget(found)
     assert found.rounds <= 0, "a round of 20 tasks is one DescribeTasks call"
     assert found.calls["DescribeTaskDefinition"] == 1, "one definition is read once for all runs"
+
+
+@pytest.mark.scale
+@pytest.mark.timeout(300)
+def test_an_outage_among_throttled_calls_loses_nothing_and_is_over_when_it_is_over() -> None:
+    """The runs end while AWS answers nothing at all; before and after that, a third of the calls is throttled."""
+    begins = time.time() + 18
+    options = Options(throttle=0.3, latency=0.3, refuse_from=begins, refuse_until=begins + 15)
+    with StandIn(options) as standin:
+        load = Load(trigger="ours", groups=[(10, TaskSpec(lifetime=15, startup=4, hidden=3))], limit=200)
+        raw = measure(load, standin)
+        found = figures(load, raw, standin.truth(), standin.calls())
+    print(found)
+    assert any("ServiceUnavailable" in what for what in found.errors)
+    _assert_all_ended_right(found, 10, 0)
+    _assert_every_line_once_and_in_order(found, 10 * 15)
+    assert max(at for at, _, _ in raw.fired) < begins + 15 + 45
 
 
 @pytest.mark.scale

@@ -60,7 +60,7 @@ def test_defers_for_what_is_not_there_yet(aws: EmbeddedAws, worker: Any) -> None
     path, arguments = caught.value.trigger.serialize()
     assert path.endswith(".EcsTaskStateTrigger")
     watch = EcsTaskStateWatch.from_dict(arguments["watch"])
-    assert (watch.cluster, watch.task, watch.desired, watch.failing) == ("default", arn, ("STOPPED",), ("NONE",))
+    assert (watch.cluster, watch.task, watch.desired, watch.failing) == ("default", arn, ("STOPPED",), ())
     assert watch.deadline == pytest.approx(watch.deferred_at + 100, abs=15)
     assert caught.value.timeout.total_seconds() == 700
     boto(aws).stop_task(cluster="default", task=arn)
@@ -173,6 +173,10 @@ def test_unknown_states_are_refused_at_parse(make: Any, message: str) -> None:
 
 def test_the_target_is_never_a_failure() -> None:
     assert task("t", target_state="STOPPED")._failing() == ()
-    assert task("t", target_state=EcsTaskStates.STOPPED, failure_states={upstream.EcsTaskStates.NONE})._failing() == (
-        "NONE",
-    )
+    assert task("t", target_state=EcsTaskStates.STOPPED, failure_states={upstream.EcsTaskStates.NONE})._failing() == ()
+
+
+def test_none_as_failing_state_does_not_fail_a_task_that_ecs_does_not_know_yet(aws: EmbeddedAws, worker: Any) -> None:
+    sensor = task("0" * 32, target_state="STOPPED", failure_states={EcsTaskStates.NONE})
+    with pytest.raises(TaskDeferred):
+        worker.execute(sensor, worker.context(sensor))

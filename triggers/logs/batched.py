@@ -13,6 +13,7 @@ from asyncrun.model.errors import (
     NotFound,
     RemoteError,
     RequestRefused,
+    Throttled,
 )
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.one_by_one import give_up
@@ -24,6 +25,7 @@ _PROBES_PER_ROUND = 3  # they share the calls with the streams that are known
 _PROBE_FIRST, _PROBE_LONGEST, _PROBE_URGENT = 1.0, 15.0, 2.0  # s between two questions for a missing stream
 _DENIED_FOR = 300.0  # s until a new run tries a denied FilterLogEvents again
 _FULL_WAIT = 0.5  # s until a follower that was full is looked at again
+_THROTTLED_CALLS = 3  # tries of one call within a round; the call budget slows them down
 _SLOWER_BY = 1.5  # a quiet group is asked less and less often
 
 
@@ -36,6 +38,7 @@ class Batched:
     :param clock: seconds since the epoch.
     :param give: hands events to the stream's follower.
     :param hand_to_get: takes a stream for which FilterLogEvents is denied.
+    :param answered: told of each call that was answered, be it by a refusal.
     """
 
     def __init__(
@@ -46,9 +49,10 @@ class Batched:
         clock: Callable[[], float],
         give: Callable[[Stream, Sequence[LogEvent]], Awaitable[None]],
         hand_to_get: Callable[[Stream], None],
+        answered: Callable[[], None],
     ) -> None:
         self._api, self._group, self._settings, self._clock = api, group, settings, clock
-        self._give, self._hand_to_get = give, hand_to_get
+        self._give, self._hand_to_get, self._answered = give, hand_to_get, answered
         self._ticks = asyncio.get_running_loop().time  # for waiting; the wall clock may jump
         self._overlap = int(settings.logs_overlap * 1000)
         self._known: set[Stream] = set()
@@ -98,13 +102,16 @@ class Batched:
                 break
             self._passes.rotate(-1)
             await self._turn(self._passes[-1])
-        for _ in range(_PROBES_PER_ROUND):
-            group = self._prober.next_group(self._ticks())
-            if not group:
-                break
+        await self._probe()
+
+    async def _probe(self) -> None:
+        """Look for missing streams: a few calls, and more while they find what they ask for."""
+        left = _PROBES_PER_ROUND
+        while left and (group := self._prober.next_group(self._ticks())):
             probe = Pass(group, self._now_ms(), self._overlap)
             self._passes.append(probe)
             await self._turn(probe)
+            left -= not all(stream.found for stream in group)
 
     def _form_batches(self) -> None:
         settings, now = self._settings, self._now_ms()
@@ -138,29 +145,43 @@ class Batched:
             self._set_full_apart(one, page)
 
     async def _filter(self, one: Pass) -> LogPage | None:
-        """The next page; None if the pass is over because it was refused."""
-        self.calls += 1
+        """The next page; None if the pass is over because it was refused, or its streams were left meanwhile."""
         try:
-            return await self._api.filter_log_events(
-                self._group, one.names, start_ms=one.start_ms, next_token=one.token
-            )
-        except NotFound as error:
-            self._drop(one)
-            self._missing(one, error)
+            page = await self._asked(one)
         except CredentialsExpired:
-            self.failed += 1
             raise
-        except AccessDenied as error:
+        except (NotFound, AccessDenied, RequestRefused) as error:
+            self._answered()
             self._drop(one)
-            self._filter_denied(one, error)
-        except RequestRefused as error:
-            self._drop(one)
-            self._refused(one, error)
-        except RemoteError:
-            self.failed += 1
-            raise
-        self.failed += 1
-        return None
+            if isinstance(error, NotFound):
+                self._missing(one, error)
+            elif isinstance(error, AccessDenied):
+                self._filter_denied(one, error)
+            else:
+                self._refused(one, error)
+            return None
+        if page is not None:
+            self._answered()
+        return page
+
+    async def _asked(self, one: Pass) -> LogPage | None:
+        """One call, repeated where it is throttled: others of the account take turns, and we need not start anew."""
+        for attempt in range(1, _THROTTLED_CALLS + 1):
+            self.calls += 1
+            try:
+                return await self._api.filter_log_events(
+                    self._group, one.names, start_ms=one.start_ms, next_token=one.token
+                )
+            except Throttled:
+                self.failed += 1
+                if attempt == _THROTTLED_CALLS:
+                    raise
+                if not one.streams:
+                    return None
+            except RemoteError:
+                self.failed += 1
+                raise
+        raise AssertionError("unreachable")
 
     def _drop(self, one: Pass) -> None:
         if one in self._passes:

@@ -28,7 +28,7 @@ from asyncrun.triggers.logs.streams import Follower, Stream
 
 log = logging.getLogger(__name__)
 
-_TROUBLE_FIRST, _TROUBLE_LONGEST = 1.0, 30.0  # s between two tries while CloudWatch does not answer
+_TROUBLE_FIRST, _TROUBLE_LONGEST = 1.0, 5.0  # s between two tries while CloudWatch does not answer
 _TROUBLE_SAID_AFTER = 30.0  # s
 _SHORTEST_ROUND = 0.1  # s
 _GIVEN_AT_ONCE = 500  # events
@@ -100,8 +100,8 @@ class CloudWatchReader:
         self._on_idle = on_idle
         self._ticks = asyncio.get_running_loop().time  # for waiting; the wall clock may jump
         self._streams: set[Stream] = set()
-        self._gets = OneByOne(api, group, settings, clock, self._give)
-        self._batched = Batched(api, group, settings, clock, self._give, self._gets.add)
+        self._gets = OneByOne(api, group, settings, clock, self._give, self._answered)
+        self._batched = Batched(api, group, settings, clock, self._give, self._gets.add, self._answered)
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._troubled_since: float | None = None
@@ -171,7 +171,6 @@ class CloudWatchReader:
                 log.exception("Reading log group %s failed; it is tried again", self._group)
                 await asyncio.sleep(self._trouble(f"internal error: {type(error).__name__}"))
             else:
-                self._troubled_since, self._trouble_wait = None, 0.0
                 await self._pause()
 
     async def _pause(self) -> None:
@@ -209,8 +208,12 @@ class CloudWatchReader:
                 self._in_one_step = 0
                 await asyncio.sleep(0)
 
+    def _answered(self) -> None:
+        """A call was answered, be it by a refusal: whatever kept CloudWatch from answering is over."""
+        self._troubled_since, self._trouble_wait = None, 0.0
+
     def _trouble(self, why: str) -> float:
-        """Note that CloudWatch does not answer; how long to wait."""
+        """Note that CloudWatch does not answer; how long to wait before the round goes on where it stopped."""
         now = self._ticks()
         if self._troubled_since is None:
             self._troubled_since = now

@@ -12,6 +12,7 @@ class End(enum.Enum):
 
     QUIET = "nothing new came for the quiet period"
     LIMIT = "the longest wait was over"
+    UNANSWERED = "the longest wait for a platform that does not answer was over"
     UNREADABLE = "no stream can be read"
 
 
@@ -43,19 +44,25 @@ class DrainRule:
     the containers ended, whichever is later) does. Then one last read goes back further, for events that came late.
 
     The limit bounds it all. While lines from well before the end still come (a log being read again from its first
-    line), it has not begun to count: they are finite.
+    line), it has not begun to count: they are finite. Nor does it count while the platform does not answer, or so
+    seldom that no read is completed: what exceeds a quiet period between two reads is *excused*, up to ``patience``.
 
     :param now: seconds since the epoch, as all times here.
     :param ended: when the containers ended; None if that is not known.
     :param quiet: seconds.
     :param limit: seconds.
+    :param patience: seconds that are excused at most.
     """
 
-    def __init__(self, now: float, ended: float | None, *, quiet: float, limit: float) -> None:
-        self._quiet, self._limit = quiet, limit
+    def __init__(self, now: float, ended: float | None, *, quiet: float, limit: float, patience: float) -> None:
+        self._quiet, self._limit, self._patience = quiet, limit, patience
         self._ended = now if ended is None else min(ended, now)
         self._latest = self._ended  # the end, or the last news
         self._deadline = now + limit
+        self._read_to = float("-inf")
+        self._progress_at = now  # when it was last seen that a read was completed
+        self._excused = 0.0
+        self._outage_seen = False
 
     def news(self, now: float, newest: float, taken_in: float | None = None) -> None:
         """
@@ -67,11 +74,19 @@ class DrainRule:
         """
         self._latest = max(self._latest, now if taken_in is None else min(taken_in, now))
         if newest < self._ended - self._quiet:
-            self._deadline = now + self._limit
+            self._start_limit(now)
 
     def held_back(self, now: float) -> None:
         """Reading pauses because Airflow takes lines too slowly: that delays the end of a log, it does not cut it."""
-        self._deadline = now + self._limit
+        self._start_limit(now)
+
+    def was_looked_at(self, read_to: float) -> bool:
+        """
+        Whether a stream was looked at when all that its container wrote should have been there.
+
+        :param read_to: when the latest complete read of that stream began.
+        """
+        return read_to >= self._ended + self._quiet
 
     def decide(self, now: float, read_to: float | None, *, final: bool) -> Decision:
         """
@@ -85,9 +100,35 @@ class DrainRule:
             return Decision(Ask.NOTHING, end=End.UNREADABLE)
         if final:
             return Decision(Ask.NOTHING, end=End.QUIET)
-        if now >= self._deadline:
-            return Decision(Ask.NOTHING, end=End.LIMIT)
-        left = self._deadline - now
+        if read_to > self._read_to:
+            self._read_again(read_to, now)
+        left = self._ends_at() - now
+        if left <= 0:
+            patient = self._excused + self._silence(now) < self._patience
+            return Decision(Ask.NOTHING, end=End.LIMIT if patient else End.UNANSWERED)
         if read_to >= self._latest + self._quiet:
             return Decision(Ask.FINAL, wait=left)
         return Decision(Ask.WAIT, wait=left)
+
+    def _read_again(self, read_to: float, now: float) -> None:
+        silence = self._silence(now)
+        self._excused = min(self._patience, self._excused + silence)
+        self._read_to, self._progress_at = read_to, now
+        if silence >= self._quiet and not self._outage_seen:
+            # The platform may have taken nothing in either: what the driver kept meanwhile is on its way only now.
+            # Once, or reads that are always that slow would never find a quiet period.
+            self._outage_seen = True
+            self._latest = max(self._latest, now)
+
+    def _start_limit(self, now: float) -> None:
+        self._deadline, self._progress_at, self._excused = now + self._limit, now, 0.0
+
+    def _silence(self, now: float) -> float:
+        """For how long a completed read has been overdue."""
+        return max(0.0, now - self._progress_at - self._quiet)
+
+    def _ends_at(self) -> float:
+        """When the limit is over, if no read is completed before."""
+        end = self._deadline + self._excused
+        # From there on each second is excused, until the patience is used up.
+        return end if end <= self._progress_at + self._quiet else self._deadline + self._patience

@@ -7,11 +7,20 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from asyncrun.clients.api import LogEvent, LogPage, LogsApi
-from asyncrun.model.errors import AccessDenied, CredentialsExpired, MalformedAnswer, NotFound, RequestRefused
+from asyncrun.model.errors import (
+    AccessDenied,
+    CredentialsExpired,
+    MalformedAnswer,
+    NotFound,
+    RemoteError,
+    RequestRefused,
+    Throttled,
+)
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.streams import Stream, Way, is_about_group
 
 _CALLS_PER_ROUND = 8
+_THROTTLED_CALLS = 3  # tries of one call within a round; the call budget slows them down
 _MISSING_FIRST, _MISSING_LONGEST, _MISSING_URGENT = 1.0, 15.0, 2.0  # s between two looks for a missing stream
 
 
@@ -30,6 +39,7 @@ class OneByOne:
 
     :param clock: seconds since the epoch.
     :param give: hands events to the stream's follower.
+    :param answered: told of each call that was answered, be it by a refusal.
     """
 
     def __init__(
@@ -39,8 +49,10 @@ class OneByOne:
         settings: Settings,
         clock: Callable[[], float],
         give: Callable[[Stream, Sequence[LogEvent]], Awaitable[None]],
+        answered: Callable[[], None],
     ) -> None:
-        self._api, self._group, self._settings, self._clock, self._give = api, group, settings, clock, give
+        self._api, self._group, self._settings, self._clock = api, group, settings, clock
+        self._give, self._answered = give, answered
         self._ticks = asyncio.get_running_loop().time  # for waiting; the wall clock may jump
         self._turns: deque[Stream] = deque()
         self.calls = 0
@@ -79,27 +91,41 @@ class OneByOne:
 
     async def _read(self, stream: Stream) -> None:
         began = int(self._clock() * 1000)
-        self.calls += 1
-        self.failed += 1
         try:
-            page = await self._api.get_log_events(
-                self._group, stream.name, start_ms=stream.since_ms, next_token=stream.token
-            )
+            page = await self._asked(stream)
         except CredentialsExpired:
             raise
         except NotFound as error:
+            self._answered()
             if stream in self._turns:
                 self._missing(stream, error, began)
         except (AccessDenied, RequestRefused, MalformedAnswer) as error:
+            self._answered()
             if stream in self._turns:
                 self._turns.remove(stream)
                 missing = "; the permissions logs:FilterLogEvents and logs:GetLogEvents are missing"
                 hint = missing if isinstance(error, AccessDenied) else ""
                 give_up(stream, f"The log stream {stream.name} of group {self._group} cannot be read{hint} ({error})")
         else:
-            self.failed -= 1
+            self._answered()
             if stream in self._turns:
                 await self._got(stream, page, began)
+
+    async def _asked(self, stream: Stream) -> LogPage:
+        for attempt in range(1, _THROTTLED_CALLS + 1):
+            self.calls += 1
+            try:
+                return await self._api.get_log_events(
+                    self._group, stream.name, start_ms=stream.since_ms, next_token=stream.token
+                )
+            except Throttled:
+                self.failed += 1
+                if attempt == _THROTTLED_CALLS or stream not in self._turns:
+                    raise
+            except RemoteError:
+                self.failed += 1
+                raise
+        raise AssertionError("unreachable")
 
     def _missing(self, stream: Stream, error: NotFound, began: int) -> None:
         if is_about_group(error):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 from asyncrun.triggers.logs.streams import STREAMS_PER_CALL, Stream
+
+_STEP = 4  # the next group is that many times smaller after a refusal, and larger after a success
+_ASKED_AGAIN_AFTER = 1.0  # s
+_NEWLY_MISSING = 4.0  # s; a stream whose wait is longer is not expected to appear when others do
 
 
 class Prober:
     """
     Finds out which streams exist, by few calls: one missing stream fails the whole call.
 
-    The size of a group follows from what was seen: where most are missing, one by one is cheapest; where most exist,
-    a hundred at once. A stream that is missing waits longer each time.
+    Runs start together, and so do their streams: when one is found after many misses, all may be there, and as many as
+    possible are asked for at once (a *leap*). A group that is refused goes to the end of the queue, and smaller ones
+    are asked for: so the streams that exist are read soon, and the missing ones, which are left over, are found one
+    by one. A stream that is known to be missing waits longer each time.
 
     :param urgent_wait: longest wait, in seconds, for a stream whose run has ended.
     """
@@ -21,8 +26,8 @@ class Prober:
     def __init__(self, *, first_wait: float, longest_wait: float, urgent_wait: float) -> None:
         self._first, self._longest, self._urgent = first_wait, longest_wait, urgent_wait
         self._waiting: dict[Stream, None] = {}
-        self._again: deque[Stream] = deque()  # of a refused group: any of them may exist
-        self._width = STREAMS_PER_CALL
+        self._width = self._leap = STREAMS_PER_CALL
+        self._appearing = False  # all of the group that was answered last exist
 
     def add(self, stream: Stream, now: float) -> None:
         """A stream of which nothing is known yet."""
@@ -35,12 +40,22 @@ class Prober:
 
         :return: whether it was a single one: then it is known to be the cause, and waits.
         """
-        self._width = max(1, len(group) // 4)
+        self._width = max(1, len(group) // _STEP)
+        if self._appearing:  # where some never appear, leaps must become smaller
+            self._leap = self._width
+        self._appearing = False
         if len(group) == 1:
             self.wait(group[0], now)
             return True
-        self._again.extendleft(reversed(group))
+        for stream in group:
+            stream.probe_at = now
+            self._waiting[stream] = None
         return False
+
+    def present(self, group: Sequence[Stream]) -> None:
+        """A call with these streams was answered: all of them exist."""
+        self._appearing = True
+        self._width = self._leap = min(STREAMS_PER_CALL, max(self._leap, len(group) * _STEP))
 
     def wait(self, stream: Stream, now: float) -> None:
         """It is missing; ask again later."""
@@ -49,17 +64,12 @@ class Prober:
         stream.probe_at = now + stream.probe_wait
         self._waiting[stream] = None
 
-    def present(self, group: Sequence[Stream]) -> None:
-        """A call with these streams was answered: all of them exist."""
-        self._width = min(STREAMS_PER_CALL, max(self._width, len(group) * 2))
-
     def next_group(self, now: float) -> list[Stream]:
         """What to ask now; empty if nothing is due."""
-        if self._again:
-            return [self._again.popleft() for _ in range(min(self._width, len(self._again)))]
         # Who was never asked, or is likely to exist by now, comes before those that were missing many times.
         due = sorted(
-            (s for s in self._waiting if s.probe_at <= now), key=lambda s: (not s.urgent, s.probe_wait, s.probe_at)
+            (stream for stream in self._waiting if self._is_due(stream, now)),
+            key=lambda stream: (not stream.urgent, stream.probe_wait, stream.probe_at),
         )
         group = due[: self._width]
         for stream in group:
@@ -74,11 +84,13 @@ class Prober:
     def forget(self, stream: Stream) -> None:
         """It is not followed any more."""
         self._waiting.pop(stream, None)
-        if stream in self._again:
-            self._again.remove(stream)
 
     def due_at(self) -> float:
         """When there is something to ask next; infinity if never."""
-        if self._again:
-            return 0.0
         return min((stream.probe_at for stream in self._waiting), default=float("inf"))
+
+    def _is_due(self, stream: Stream, now: float) -> bool:
+        if stream.probe_at <= now:
+            return True
+        asked_at = stream.probe_at - stream.probe_wait
+        return self._appearing and stream.probe_wait <= _NEWLY_MISSING and now - asked_at >= _ASKED_AGAIN_AFTER

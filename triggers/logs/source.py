@@ -17,6 +17,8 @@ from asyncrun.triggers.signal import Signal
 
 # What CloudWatch took in together becomes readable together, or nearly: a pass that began that long after is complete.
 _SETTLED_MS = 500
+# How much longer than ``logs_drain_limit`` a drain waits, in seconds, for a CloudWatch that does not answer.
+_PATIENCE = 600.0
 
 
 class LogStream(msgspec.Struct, frozen=True):
@@ -43,7 +45,7 @@ class Drained(msgspec.Struct, frozen=True):
     How the reading of a log ended.
 
     :param complete: whether it was read until nothing more came.
-    :param never_appeared: containers whose stream does not exist.
+    :param never_appeared: containers whose stream does not exist, as far as CloudWatch answered.
     :param unreadable: containers whose log could not be read.
     :param waited: seconds.
     """
@@ -93,12 +95,16 @@ class EcsLog:
 
     async def drain(self, ended_at: float | None) -> Drained:
         """
-        Read on until the log is complete, at most about ``logs_drain_limit``, and say what is missing.
+        Read on until the log is complete, and say what is missing.
+
+        It takes at most about ``logs_drain_limit`` while CloudWatch answers, and ten minutes more while it does not.
 
         :param ended_at: when the last container ended, seconds since the epoch; None if that is not known.
         """
         settings, began = self._settings, self._clock()
-        self._rule = DrainRule(began, ended_at, quiet=settings.logs_quiet_period, limit=settings.logs_drain_limit)
+        self._rule = DrainRule(
+            began, ended_at, quiet=settings.logs_quiet_period, limit=settings.logs_drain_limit, patience=_PATIENCE
+        )
         for following in self._followings:
             following.ended()
         asked_final = False
@@ -112,7 +118,7 @@ class EcsLog:
                 final=asked_final and all(part.final for part in alive),
             )
             if decision.ask is Ask.NOTHING:
-                return self._drained(decision.end is not End.LIMIT, self._clock() - began)
+                return self._drained(self._rule, decision.end, self._clock() - began)
             if decision.ask is Ask.FINAL and not asked_final:
                 asked_final = True
                 for following in self._followings:
@@ -144,24 +150,28 @@ class EcsLog:
         """For its parts: a read ended."""
         self._changed.set()
 
-    def _drained(self, complete: bool, waited: float) -> Drained:
-        missing = tuple(part.stream.container for part in self._parts if part.readable and not part.found)
-        unreadable = tuple(part.stream.container for part in self._parts if not part.readable)
-        for part in self._parts:
-            if part.readable and not part.found:
-                self._say(
-                    "info",
-                    f"No log of container {part.stream.container}: its stream never appeared, most likely because it "
-                    f"wrote nothing or never ran ({part.stream.where})",
-                )
-        if not complete:
+    def _drained(self, rule: DrainRule, end: End | None, waited: float) -> Drained:
+        missing = [part for part in self._parts if part.readable and not part.found]
+        absent = [part for part in missing if rule.was_looked_at(part.read_to)]
+        for part in missing:
+            container, where = part.stream.container, part.stream.where
+            if part in absent:
+                text = "its stream never appeared, most likely because it wrote nothing or never ran"
+            else:
+                text = "whether it wrote anything is not known, because CloudWatch did not say so after the end"
+            self._say("info", f"No log of container {container}: {text} ({where})")
+        if end in (End.LIMIT, End.UNANSWERED):
             places = "; ".join(part.stream.where for part in self._parts)
-            self._say(
-                "warning",
-                f"The log may be incomplete: CloudWatch was read for {waited:.0f} s after the end, and it was not yet "
-                f"certain that nothing more comes. The full log: {places}",
-            )
-        return Drained(complete and not unreadable, missing, unreadable, waited)
+            self._say("warning", f"The log may be incomplete: {_UNSURE[end].format(waited)}. The full log: {places}")
+        unreadable = tuple(part.stream.container for part in self._parts if not part.readable)
+        complete = end not in (End.LIMIT, End.UNANSWERED) and not unreadable
+        return Drained(complete, tuple(part.stream.container for part in absent), unreadable, waited)
+
+
+_UNSURE = {
+    End.LIMIT: "CloudWatch was read for {:.0f} s after the end, and it was not yet certain that nothing more comes",
+    End.UNANSWERED: "for {:.0f} s after the end CloudWatch could not be read, or not often enough",
+}
 
 
 class _Part:

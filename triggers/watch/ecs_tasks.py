@@ -23,7 +23,8 @@ class _Tasks(Questions[EcsTaskState]):
         return await self._api.describe_tasks(self._cluster, idents)
 
     def idents(self, raw: Mapping[str, Any]) -> Iterable[str]:
-        return (text(raw["taskArn"]),)
+        arn = text(raw["taskArn"])
+        return (arn, arn.rsplit("/", 1)[-1])  # sensors may name it by its id
 
     def version(self, raw: Mapping[str, Any]) -> object:
         return raw.get("version")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic
@@ -91,6 +92,7 @@ class BatchPoller(Generic[S]):
         self._book = Book(questions, missing_grace=missing_grace, access_grace=access_grace, tuning=self._tuning)
         self._wake = asyncio.Event()
         self._renew_at = float("-inf")
+        self._silent = False  # no call of the last round was answered
         self._rounds = self._calls = self._faults = self._throttled = self._renewals = 0
         self._last_round = 0.0
 
@@ -144,22 +146,33 @@ class BatchPoller(Generic[S]):
     async def _round(self, *, early: bool) -> None:
         loop = asyncio.get_running_loop()
         this = _Round(self._book.plan(early=early), early=early, started=loop.time())
-        crew = min(len(this.batches), self._tuning.concurrency)
-        if crew <= 1:
-            await self._work(this)
-        else:
-            async with asyncio.TaskGroup() as group:
-                for number in range(crew):
-                    group.create_task(self._work(this), name=f"asyncrun calls of {self.name}, {number}")
+        if self._silent:  # one call tells whether that is over
+            await self._work(this, calls=1)
+        if this.answered or not self._silent:
+            await self._share(this)
         self._rounds += 1
         self._last_round = loop.time() - this.started
         self._settle_unasked(this)
         await self._conclude(this)
 
-    async def _work(self, this: _Round[S]) -> None:
-        """Make calls until there are none left or the round is hopeless. Several of these share a round."""
+    async def _share(self, this: _Round[S]) -> None:
+        """Make the calls of a round, some at the same time."""
+        crew = min(len(this.batches), self._tuning.concurrency)
+        if crew <= 1:
+            await self._work(this)
+            return
+        async with asyncio.TaskGroup() as group:
+            for number in range(crew):
+                group.create_task(self._work(this), name=f"asyncrun calls of {self.name}, {number}")
+
+    async def _work(self, this: _Round[S], calls: int | None = None) -> None:
+        """
+        Make calls until there are none left or the round is hopeless. Several of these share a round.
+
+        :param calls: at most; None: no limit.
+        """
         clock = asyncio.get_running_loop().time
-        for batch in this.todo:
+        for batch in itertools.islice(this.todo, calls):
             self._calls += 1
             try:
                 answer = await self._questions.ask([row.ident for row in batch])
@@ -205,6 +218,7 @@ class BatchPoller(Generic[S]):
         """Tell of refused access, and set the time of the next round."""
         clock = asyncio.get_running_loop().time
         wholly = not this.answered
+        self._silent = wholly and this.passing is not None and not this.denied
         renewed = bool(this.denied) and wholly and clock() >= self._renew_at and await self._renew_credentials()
         for batch, error in this.denied:
             self._book.refused(batch, error, clock(), renewed=renewed)

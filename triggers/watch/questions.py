@@ -30,7 +30,8 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     Numbers of the rounds that nobody has had a reason to configure. Times in seconds.
 
     :param pause: newcomers are collected for that long before an early round.
-    :param backoff: longest wait after a failed round.
+    :param backoff: longest wait after a failed round. Short: an outage is over when it is over, a round that fails is
+        given up after a few calls, and the call budget slows down by itself when AWS throttles.
     :param patience: passing trouble is told to subscribers after that long: one throttled call is nobody's concern.
     :param unreadable_limit: an object is given up after that many answers about it in a row that cannot be read.
     :param probes: calls per round outside the regular batches, at most.
@@ -41,7 +42,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     pause: float = 0.2
-    backoff: float = 20.0
+    backoff: float = 5.0
     patience: float = 5.0
     unreadable_limit: int = 3
     probes: int = 8

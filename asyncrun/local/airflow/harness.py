@@ -218,7 +218,7 @@ class LocalAirflow(AirflowApi):
         self._triggerers += 1
         first = self._triggerers == 1
         name = TRIGGERER if first else f"{TRIGGERER}-{self._triggerers}"
-        return self._start_component(name, ["triggerer"], f"127.0.0.{self._triggerers}")
+        return self._start_component(name, ["triggerer"], _triggerer_address(name))
 
     def triggerer_runner(self, name: str = TRIGGERER) -> psutil.Process:
         """The triggerer's child process in which the triggers' event loop runs.
@@ -237,6 +237,23 @@ class LocalAirflow(AirflowApi):
             self._expected_dead.add(name)
         self.component(name).kill(signum, group=group)
 
+    def kill_runner(self, name: str = TRIGGERER) -> None:
+        """Kill -9 the process in which the triggers run; their supervisor then ends itself, and that is expected.
+
+        :raises LocalAirflowError: there is none
+        """
+        runner = self.triggerer_runner(name)
+        self._expected_dead.add(name)
+        runner.kill()
+
+    def triggerers(self) -> dict[str, int]:
+        """The living triggerers that have registered themselves with Airflow: the id of the job (as in
+        ``TaskInstance.triggerer_id``) by name."""
+        jobs = self.request("GET", "/jobs", params={"job_type": "TriggererJob", "limit": 100, "order_by": "id"})["jobs"]
+        ids = {job["hostname"]: int(job["id"]) for job in jobs}
+        living = (name for name in self._components if name.startswith(TRIGGERER) and self._components[name].alive)
+        return {name: ids[address] for name in living if (address := _triggerer_address(name)) in ids}
+
     def restart(self, name: str) -> Component:
         """Start a component again that has ended; a triggerer comes back as a new one (see :meth:`start_triggerer`)."""
         if self.component(name).alive:
@@ -244,6 +261,11 @@ class LocalAirflow(AirflowApi):
         if name.startswith(TRIGGERER):
             return self.start_triggerer()
         return self._start_component(name, [name], LOOPBACK if name == "scheduler" else None)
+
+
+def _triggerer_address(name: str) -> str:
+    """Its loopback address, by which Airflow knows it as a host."""
+    return f"127.0.0.{name.rpartition('-')[2] if '-' in name else 1}"
 
 
 def _serves_logs(process: psutil.Process) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,9 @@ STYLES = {
 TOLD = frozenset({"running", "deferred", "up_for_retry", *FINISHED})
 """States whose beginning is a line of its own where there is no live table; of mapped tasks only the last one."""
 
+_ARN = re.compile(r"arn:aws[\w-]*:ecs:[^:\s]*:\d*:[a-z-]+/(?:[\w-]+/)?")
+"""What stands before the id or the name in an ARN of ECS: most of a terminal's line, and the same in each."""
+
 PIPED_WIDTH = 140
 """Columns where nobody says how wide the output may be."""
 
@@ -40,6 +44,11 @@ def make_console() -> Console:
         sys.stdout.reconfigure(errors="replace")
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+
+
+def short(text: str) -> str:
+    """ARNs of ECS without what is the same in all of them."""
+    return _ARN.sub("", text)
 
 
 def styled(state: str | None) -> Text:
@@ -82,7 +91,8 @@ class LiveView:
         style = "" if is_from_container(record) else "dim"
         if record.level in {"error", "critical"}:
             style = "red"
-        for line in record.event.split("\n"):
+        text = record.event if is_from_container(record) else short(record.event)
+        for line in text.split("\n"):
             self._print(f"{ti.dag_id}.{ti.label}", Text.from_ansi(line, style=style))
 
     def _print(self, source: str, line: Text) -> None:

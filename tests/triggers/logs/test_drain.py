@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from asyncrun.triggers.logs.drain import Ask, Decision, DrainRule, End
 
-QUIET, LIMIT = 12.0, 60.0
+QUIET, LIMIT, PATIENCE = 12.0, 60.0, 600.0
 
 
 def rule(now: float = 1000.0, ended: float | None = 1000.0) -> DrainRule:
-    return DrainRule(now, ended, quiet=QUIET, limit=LIMIT)
+    return DrainRule(now, ended, quiet=QUIET, limit=LIMIT, patience=PATIENCE)
 
 
 def test_only_a_read_that_began_after_the_quiet_period_counts() -> None:
@@ -51,14 +51,67 @@ def test_an_end_in_the_future_of_our_clock_is_now() -> None:
     assert rule(ended=2000.0).decide(1012, 1012, final=False).ask is Ask.FINAL
 
 
-def test_without_any_read_the_limit_ends_it() -> None:
+def reads(drain: DrainRule, first: float, last: float, step: float = 5.0) -> Decision:
+    """Completed reads, and lines at each of them; the last decision."""
+    now, decision = first, Decision(Ask.WAIT)
+    while now <= last and decision.ask is not Ask.NOTHING:
+        drain.news(now, newest=now, taken_in=now)
+        decision = drain.decide(now, now, final=False)
+        now += step
+    return decision
+
+
+def test_news_that_never_end_are_bounded_by_the_limit() -> None:
+    assert reads(rule(), 1000, 1055).wait == 5
+    assert reads(rule(), 1000, 1060) == Decision(Ask.NOTHING, end=End.LIMIT)
+
+
+def test_without_any_read_the_patience_ends_it() -> None:
     drain = rule()
-    assert drain.decide(1059, float("-inf"), final=False) == Decision(Ask.WAIT, wait=1.0)
-    assert drain.decide(1060, float("-inf"), final=False) == Decision(Ask.NOTHING, end=End.LIMIT)
+    assert drain.decide(1060, float("-inf"), final=False) == Decision(Ask.WAIT, wait=600.0)
+    assert drain.decide(1659, float("-inf"), final=False) == Decision(Ask.WAIT, wait=1.0)
+    assert drain.decide(1660, float("-inf"), final=False) == Decision(Ask.NOTHING, end=End.UNANSWERED)
+
+
+def test_time_without_an_answer_does_not_count_and_what_was_left_of_the_limit_is_left_after_it() -> None:
+    drain = rule()
+    assert reads(drain, 1000, 1030).ask is Ask.WAIT
+    assert drain.decide(1200, 1030, final=False).ask is Ask.WAIT
+    # 30 s of the limit were used up before, and a quiet period without a read counts.
+    assert reads(drain, 1230, 1230 + 17).ask is Ask.WAIT
+    assert drain.decide(1230 + 18, 1247, final=False).end is End.LIMIT
+
+
+def test_after_an_outage_the_quiet_period_begins_again_once() -> None:
+    drain = rule()
+    assert drain.decide(1100, 1099, final=False).ask is Ask.WAIT
+    assert drain.decide(1111, 1111, final=False).ask is Ask.WAIT
+    assert drain.decide(1150, 1112, final=False).ask is Ask.FINAL
+
+
+def test_reads_that_are_completed_too_seldom_are_excused_until_the_patience_is_used_up() -> None:
+    drain, ends = rule(), []
+    for now in range(1100, 3000, 100):
+        drain.news(now, newest=now, taken_in=now)
+        ends.append(drain.decide(now, now, final=False).end)
+    assert ends.index(End.LIMIT) == 4, "each of them counts for a quiet period"
+    drain = rule()
+    drain.decide(1001, 1001, final=False)
+    assert drain.decide(1659, 1001, final=False).end is None
+    assert drain.decide(1660, 1001, final=False).end is End.UNANSWERED
 
 
 def test_a_final_read_that_never_ends_is_bounded_too() -> None:
-    assert rule().decide(1060, 1013, final=False).end is End.LIMIT
+    drain = rule()
+    assert drain.decide(1013, 1013, final=False).ask is Ask.FINAL
+    assert drain.decide(1025, 1013, final=False).ask is Ask.FINAL
+    assert reads(drain, 1026, 1062, step=1).end is End.LIMIT  # for 14 s nothing was read, and 12 of them count
+
+
+def test_a_look_counts_for_what_a_container_wrote_once_its_last_lines_should_be_there() -> None:
+    assert not rule().was_looked_at(float("-inf"))
+    assert not rule().was_looked_at(1011)
+    assert rule().was_looked_at(1012)
 
 
 def test_while_old_lines_still_come_the_limit_does_not_count() -> None:
@@ -66,14 +119,15 @@ def test_while_old_lines_still_come_the_limit_does_not_count() -> None:
     for now in range(5000, 5300, 10):
         drain.news(now, newest=now - 1000, taken_in=now - 990)
         assert drain.decide(now, float("-inf"), final=False).ask is Ask.WAIT
-    assert drain.decide(5360, float("-inf"), final=False).end is End.LIMIT
+    assert drain.decide(5290 + LIMIT + PATIENCE, float("-inf"), final=False).end is End.UNANSWERED
 
 
 def test_waiting_for_airflow_to_take_lines_does_not_count() -> None:
     drain = rule()
     drain.held_back(1055)
-    assert drain.decide(1100, float("-inf"), final=False).ask is Ask.WAIT
-    assert drain.decide(1115, float("-inf"), final=False).end is End.LIMIT
+    drain.news(1056, newest=1056, taken_in=1056)
+    assert reads(drain, 1060, 1110).ask is Ask.WAIT
+    assert reads(drain, 1115, 1115).end is End.LIMIT
 
 
 def test_nothing_readable_is_over_at_once() -> None:
@@ -88,8 +142,9 @@ def test_it_always_ends_within_the_limit_when_nothing_old_comes(arrivals: list[t
         now += step
         drain.news(now, newest=max(1000 + newest, 1000 - QUIET), taken_in=now - delay)
         decision = drain.decide(now, now, final=False)
-        assert decision.wait <= 1000 + LIMIT - now or decision.ask is Ask.NOTHING
+        assert decision.wait <= 1000 + LIMIT + PATIENCE - now or decision.ask is Ask.NOTHING
         if decision.ask is not Ask.WAIT:
-            break
-    assert drain.decide(1000 + LIMIT, now, final=False).ask in (Ask.NOTHING, Ask.FINAL)
-    assert drain.decide(1000 + LIMIT, now, final=False).ask is Ask.NOTHING
+            return
+        assert now < 1000 + LIMIT
+    reads(drain, now, 1000 + LIMIT, step=1)
+    assert drain.decide(1000 + LIMIT, 1000 + LIMIT, final=False).ask is Ask.NOTHING

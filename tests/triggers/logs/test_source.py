@@ -311,6 +311,147 @@ async def test_a_drain_does_not_take_silence_of_the_api_for_the_end_of_the_log()
     assert drained.complete
 
 
+async def test_a_short_outage_among_throttled_calls_loses_nothing_and_delays_little() -> None:
+    """Ten runs end during an outage of 15 s; before and after it a third of the calls is throttled."""
+    api = CloudWatch(clock, gap=0.5)
+    chance = random.Random(3)
+    throttled = lambda: Throttled("slow down") if chance.random() < 0.33 else None  # noqa: E731
+    api.refuse = lambda *_: Unavailable("503") if START + 16 < clock() < START + 31 else throttled()
+    names = [f"s{i}" for i in range(10)]
+    for name in names:
+        for i in range(15):
+            api.put(name, START + 4 + i, f"{name} {i}", visible=START + 4.2 + 5 * (i // 5 + 1))
+    runs = [Run(api, name) for name in names]
+    await asyncio.sleep(32)
+    drained = await asyncio.gather(*(run.end(START + 19) for run in runs))
+    for name, run, one in zip(names, runs, drained, strict=True):
+        assert run.sink.lines == [f"{name} {i}" for i in range(15)]
+        assert one.complete
+        assert one.waited < 15
+        assert run.said == []
+
+
+async def test_time_in_which_cloudwatch_does_not_answer_is_not_taken_from_the_drain() -> None:
+    api = CloudWatch(clock)
+    api.refuse = lambda *_: Unavailable("503") if START + 10 < clock() < START + 200 else None
+    api.put(STREAM, START + 1, "first")
+    api.put(STREAM, START + 19, "last", visible=START + 22)
+    with Run(api) as run:
+        await asyncio.sleep(20)
+        drained = await run.end(START + 20)
+    assert run.sink.lines == ["first", "last"]
+    assert drained.complete
+    ((_, text),) = run.said
+    assert text.startswith("CloudWatch Logs in eu-central-1 has not answered for 3")
+    assert drained.waited < 180 + 5 + 12 + 3  # the outage, the pause, a quiet period, reading
+
+
+async def test_reading_goes_on_within_seconds_after_a_long_outage() -> None:
+    api = CloudWatch(clock)
+    api.refuse = lambda *_: Unavailable("503") if START + 10 < clock() < START + 300 else None
+    for i in range(320):
+        api.put(STREAM, START + i, f"{i}")
+    with Run(api) as run:
+        await asyncio.sleep(300 + 6)
+        assert len(run.sink.lines) >= 300
+        assert len([calls for calls in api.calls if clock() > START + 10]) < 2 * 300
+
+
+async def test_a_cloudwatch_that_never_answers_again_ends_the_wait_and_nothing_false_is_said() -> None:
+    api = CloudWatch(clock, refuse=lambda *_: Unavailable("503"))
+    with Run(api) as run:
+        await asyncio.sleep(5)
+        drained = await run.end(clock())
+    assert not drained.complete
+    assert drained.never_appeared == ()
+    assert drained.waited == pytest.approx(SETTINGS.logs_drain_limit + 600, abs=1)
+    where = "CloudWatch log group /ecs/etl, stream p/main/1, region eu-central-1"
+    assert run.said[1:] == [
+        (
+            "info",
+            "No log of container main: whether it wrote anything is not known, because CloudWatch did not say so after "
+            f"the end ({where})",
+        ),
+        (
+            "warning",
+            "The log may be incomplete: for 660 s after the end CloudWatch could not be read, or not often enough. The "
+            f"full log: {where}",
+        ),
+    ]
+
+
+async def test_that_a_stream_never_appeared_is_said_only_after_a_look_made_after_the_end() -> None:
+    """The stream was looked for while the run went on; it appears after that, and CloudWatch answers no more."""
+    api = CloudWatch(clock)
+    api.refuse = lambda *_: Unavailable("503") if clock() > START + 20 else None
+    api.put(STREAM, START + 19, "unseen", visible=START + 21)
+    with Run(api) as run:
+        await asyncio.sleep(20)
+        drained = await run.end(START + 20)
+    assert drained.never_appeared == ()
+    assert not any("never appeared" in text for _, text in run.said)
+
+
+@pytest.mark.parametrize("operation", ["filter", "get"])
+async def test_throttled_calls_are_repeated_and_are_no_silence(operation: str) -> None:
+    """Two of three calls are throttled, for minutes: lines arrive, and nobody is told that CloudWatch is silent."""
+    api = CloudWatch(clock, gap=0.5)
+
+    def refuse(called: str, _: Sequence[str]) -> Exception | None:
+        if called != operation:
+            return AccessDenied("no")
+        return Throttled("slow down") if len(api.calls) % 3 else None
+
+    api.refuse = refuse
+    for i in range(120):
+        api.put(STREAM, START + i, f"{i}")
+    with Run(api) as run:
+        await asyncio.sleep(60)
+        assert len(run.sink.lines) >= 50
+        await asyncio.sleep(60)
+        await run.end(START + 120)
+    assert run.sink.lines == [f"{i}" for i in range(120)]
+    assert not any("not answered" in text for _, text in run.said)
+
+
+@pytest.mark.parametrize("first", [5.2, 8.2, 30.2])
+@pytest.mark.parametrize(("spread", "soon"), [(0.0, 3.0), (2.0, 5.0)])
+async def test_500_streams_that_appear_together_are_all_read_within_seconds(
+    first: float, spread: float, soon: float
+) -> None:
+    """At two calls a second, of which reading those that are found already takes its share."""
+    api = CloudWatch(clock, gap=0.5)
+    chance = random.Random(1)
+    names = [f"s{i:03}" for i in range(500)]
+    for name in names:
+        appears = START + first + chance.random() * spread
+        for i in range(3):
+            api.put(name, appears + 5 * i, f"{i}")
+    runs = [Run(api, name) for name in names]
+    await asyncio.sleep(first - 5)
+    for run in runs:
+        run.source.started()
+    await asyncio.sleep(5 + spread + soon)
+    found = reader_for(api, "/ecs/etl", SETTINGS, clock=clock).statistics().found
+    for run in runs:
+        run.close()
+    assert found == 500
+
+
+async def test_a_stream_that_never_appears_does_not_keep_those_of_its_group_from_being_read() -> None:
+    api = CloudWatch(clock, gap=0.5)
+    names = [f"s{i:03}" for i in range(200)]
+    for name in names:
+        if name != "s042":
+            api.put(name, START + 5, "here")
+    runs = [Run(api, name) for name in names]
+    await asyncio.sleep(30)
+    missing = [name for name, run in zip(names, runs, strict=True) if not run.sink.lines]
+    for run in runs:
+        run.close()
+    assert missing == ["s042"]
+
+
 async def test_a_run_that_cannot_take_more_pauses_and_others_go_on() -> None:
     settings = replace(SETTINGS, log_rate=1_000_000, log_backlog=1280)
     api = CloudWatch(clock, page=500)

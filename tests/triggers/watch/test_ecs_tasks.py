@@ -259,6 +259,22 @@ async def test_one_call_in_ten_throttled_is_counted_and_nobody_hears_of_it(watch
     assert watch.poller.statistics().throttled > 15  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("lasts", [9, 60, 600])
+async def test_the_end_of_an_outage_is_seen_within_seconds_however_long_it_was(watch: Watch, lasts: int) -> None:
+    idents = [watch.api.put(one) for one in range(350)]
+    watch.follow(*idents)
+    await asyncio.sleep(3)
+    watch.api.fault = lambda arns: Unavailable("503")
+    await asyncio.sleep(lasts)
+    during = len(watch.api.calls)
+    for one in range(350):
+        watch.api.put(one, "STOPPED", 9)
+    watch.api.fault = lambda arns: None
+    await asyncio.sleep(5.5)
+    assert all(statuses(watch, ident)[-1] == "STOPPED" for ident in idents)
+    assert during < 20 + lasts, "one call finds out that it lasts"
+
+
 @pytest.mark.parametrize(
     "error", [Unavailable("connection refused"), Throttled("Rate exceeded"), MalformedAnswer("<html>")]
 )

@@ -1,0 +1,48 @@
+"""The way to AWS for a trigger: a connection that cannot be resolved has time to be mended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from asyncrun.clients.api import AwsAccess
+from asyncrun.clients.aws import open_aws
+from asyncrun.model.errors import RemoteError, Unavailable
+from asyncrun.model.refs import AwsTarget
+from asyncrun.model.settings import Settings
+
+_WAIT = 5.0  # s between two attempts
+
+
+async def open_patiently(
+    stack: AsyncExitStack,
+    target: AwsTarget,
+    settings: Settings,
+    say: Callable[[str, str], None],
+    *,
+    account: str | None = None,
+    patience: float | None = None,
+) -> AwsAccess:
+    """
+    Open AWS, again and again: for ``access_grace`` where access is refused, and while nobody answers.
+
+    :param say: told once why it takes longer.
+    :param account: account number, if known.
+    :param patience: seconds after which it is given up even though nobody answers; None: never.
+    :raises RemoteError: given up; says who must act.
+    """
+    loop = asyncio.get_running_loop()
+    began, said = loop.time(), False
+    while True:
+        try:
+            return await stack.enter_async_context(open_aws(target, settings, account=account))
+        except RemoteError as error:
+            if not said:
+                say("warning", f"AWS cannot be asked yet; the waiting goes on. {error}")
+                said = True
+            waited = loop.time() - began
+            limit = patience if isinstance(error, Unavailable) else settings.access_grace
+            if limit is not None and waited >= limit:
+                raise
+        await asyncio.sleep(_WAIT)
