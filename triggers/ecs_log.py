@@ -12,7 +12,7 @@ from asyncrun.model.ecs import EcsTaskState
 from asyncrun.model.ecs_definition import TaskPlan
 from asyncrun.model.ecs_streams import Stream, streams_of
 from asyncrun.model.ecs_watch import EcsTaskWatch
-from asyncrun.model.outcome import Outcome
+from asyncrun.model.outcome import Outcome, StopCause
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.emitter import RunLog, emitter
 from asyncrun.triggers.logs.source import EcsLog, LogStream
@@ -95,7 +95,9 @@ class EcsRunLog:
     async def drain(self, outcome: Outcome) -> None:
         """Read everything to its end, and see it out of this process."""
         with self._no_failure():
-            for log in self._logs:  # one after the other: each has been reading all the time
+            # Where the run can no longer be seen its log has no end to wait for.
+            reading = [] if outcome.stop_cause is StopCause.ACCESS else self._logs
+            for log in reading:  # one after the other: each has been reading all the time
                 await log.drain(outcome.finished_at)
             if self._run_log is not None and not await self._run_log.finish(_FINISH_LIMIT):
                 self._task_log.say("warning", "Airflow's log channel is stuck: the end of this log may be missing here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -79,6 +80,33 @@ async def test_an_api_that_never_answers_is_an_error_after_two_minutes() -> None
     with pytest.raises(Unavailable, match="refused"):
         await EcsLauncher(ecs).launch(REQUEST)
     assert len(ecs.requests) > 5
+
+
+async def test_an_answer_that_cannot_be_read_is_asked_for_again_with_the_same_token() -> None:
+    ecs = Ecs(MalformedAnswer("a proxy's page"), PLACED)
+    await EcsLauncher(ecs).launch(REQUEST)
+    assert ecs.tokens == ["t" * 60 + "-0"] * 2
+
+
+async def test_a_launch_that_was_never_answered_can_be_taken_back() -> None:
+    ecs = Ecs(Unavailable("cut"), AccessDenied("expired meanwhile"))
+    launcher = EcsLauncher(ecs)
+    with pytest.raises(AccessDenied):
+        await launcher.launch(REQUEST)
+    ecs.answers = [PLACED]
+    assert await launcher.take_back() == EcsTaskRef(cluster="c", task_arn=ARN)
+    assert ecs.tokens == ["t" * 60 + "-0"] * 3
+    assert [arn for _, arn, _ in ecs.stopped] == [ARN]
+
+
+@pytest.mark.parametrize("answer", [PLACED, NO_MEMORY, RequestRefused("no")])
+async def test_a_launch_that_was_answered_has_nothing_to_take_back(answer: Described | Exception) -> None:
+    ecs = Ecs(answer)
+    launcher = EcsLauncher(ecs)
+    with contextlib.suppress(OutOfCapacity, RequestRefused):
+        await launcher.launch(REQUEST)
+    assert await launcher.take_back() is None
+    assert ecs.stopped == []
 
 
 async def test_no_room_is_an_error_at_once_without_quota_retry() -> None:

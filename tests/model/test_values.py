@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -203,3 +205,10 @@ def test_a_bad_setting_is_refused_by_name_value_and_what_is_allowed(name: str, v
     with pytest.raises(InvalidSetting) as caught:
         Settings.load({name: value}.get)
     assert str(caught.value) == message
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    root = Path(__file__).resolve().parents[2]
+    code = [*root.glob("asyncrun/*/*.py"), *root.glob("triggers/**/*.py")]
+    text = "\n".join(one.read_text() for one in code if one.name != "settings.py")
+    assert [one.name for one in fields(Settings) if f"settings.{one.name}" not in text] == []

@@ -173,6 +173,41 @@ async def test_the_deadline_stops_the_task_and_says_which_argument_set_it(lab: L
     assert end.last_lines == ("working",)
 
 
+async def test_a_task_that_ended_while_nobody_watched_keeps_its_own_outcome_though_the_deadline_is_over(
+    lab: Lab, task_log: TaskLogReader
+) -> None:
+    arn = await call(lab.run, container("echo mine; exit 3", **logging_to()))
+    await call(lab.wait, arn)
+    end = await completion(arn, deadline=time.time() - 5, deadline_reason="execution_timeout=0:00:01")
+    assert (end.outcome.verdict, end.outcome.exit_code, end.outcome.stop_cause) == (Verdict.FAILED, 3, None)
+    assert not await call(lab.aws.control.calls, "StopTask")
+
+
+async def test_a_deadline_whose_stop_is_refused_is_tried_again_and_says_what_became_of_it(
+    lab: Lab, task_log: TaskLogReader, settings: pytest.MonkeyPatch
+) -> None:
+    settings.setenv("AIRFLOW__ASYNCRUN__KILL_GRACE", "1")
+    arn = await call(lab.run, container("sleep 60", **logging_to()))
+    await call(lab.aws.control.add_faults, Fault("StopTask", "expired_token", count=4))
+    end = await completion(arn, deadline=time.time() + 1, deadline_reason="execution_timeout=0:00:01")
+    assert (end.outcome.verdict, end.outcome.stop_cause) == (Verdict.STOPPED, StopCause.DEADLINE)
+    assert end.diagnosis.summary.endswith("longer than allowed: execution_timeout=0:00:01")
+    assert (await call(lab.wait, arn))["stopCode"] == "UserInitiated"
+
+
+async def test_lost_access_does_not_wait_for_the_end_of_a_log(lab: Lab, task_log: TaskLogReader) -> None:
+    arn = await call(lab.run, container("while true; do echo more; sleep 0.2; done", **logging_to()))
+    watching = asyncio.create_task(completion(arn), name="trigger")
+    await task_log.shows("main", "more")
+    await call(lab.aws.control.set_policy, ["logs:FilterLogEvents"])
+    began = time.monotonic()
+    end = await watching
+    assert end.outcome.stop_cause is StopCause.ACCESS
+    assert time.monotonic() - began < 30
+    await call(lab.aws.control.set_policy, None)
+    await call(lab.ecs.stop_task, task=arn)
+
+
 async def test_a_task_stopped_by_somebody_else_says_so(lab: Lab, task_log: TaskLogReader) -> None:
     arn = await call(lab.run, container("sleep 60", **logging_to()))
     watching = asyncio.create_task(completion(arn), name="trigger")

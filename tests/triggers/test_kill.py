@@ -160,6 +160,46 @@ async def test_a_stop_that_is_throttled_is_repeated(lab: Lab, airflow: Superviso
     assert (await call(lab.wait, arn))["stopCode"] == "UserInitiated"
 
 
+async def test_a_kill_while_credentials_are_expired_is_repeated_until_they_are_renewed(
+    lab: Lab, airflow: Supervisor, task_log: TaskLogReader
+) -> None:
+    arn = await running(lab)
+    note(airflow, arn, state="failed")
+    await call(lab.aws.control.add_faults, Fault("StopTask", "expired_token", count=3))
+    runner = Runner(arn)
+    await task_log.shows("main", "here")
+    await runner.cancel_as_user()
+    assert (await call(lab.wait, arn))["stopCode"] == "UserInitiated"
+
+
+async def test_a_later_attempt_that_has_not_said_yet_which_run_it_has_is_waited_for(
+    lab: Lab, airflow: Supervisor, task_log: TaskLogReader
+) -> None:
+    arn = await running(lab)
+    airflow.states = {"r": {"t": "running"}}  # cleared: the new attempt runs, and its XComs were deleted
+    runner = Runner(arn)
+    await task_log.shows("main", "here")
+    cancelled = asyncio.create_task(runner.cancel_as_user(), name="cancel")
+    await asyncio.sleep(2.5)
+    assert await stop_calls(lab) == 0
+    note(airflow, arn, ti_id="another", state="running")
+    await cancelled
+    assert await stop_calls(lab) == 0
+    await call(lab.ecs.stop_task, task=arn)
+
+
+async def test_a_deferred_task_whose_note_was_purged_was_moved(
+    lab: Lab, airflow: Supervisor, task_log: TaskLogReader
+) -> None:
+    arn = await running(lab)
+    airflow.states = {"r": {"t": "deferred"}}
+    runner = Runner(arn)
+    await task_log.shows("main", "here")
+    await runner.cancel_as_user()
+    assert await stop_calls(lab) == 0
+    await call(lab.ecs.stop_task, task=arn)
+
+
 async def test_a_stop_that_is_denied_says_that_the_task_may_still_be_running(
     lab: Lab, airflow: Supervisor, task_log: TaskLogReader
 ) -> None:
