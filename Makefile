@@ -14,7 +14,8 @@ demo: .venv/installed ## run the example DAGs on a real Airflow with an embedded
 test: .venv/installed ## the tests, real Airflow included
 	@$(BIN)/pytest $(TEST_ARGS)
 
-check: lint layers types docs test ## everything that must hold at each commit
+# TESTED=1: the tests have just passed, do not run them a second time (.ci/run).
+check: lint layers types docs $(if $(TESTED),,test) ## everything that must hold at each commit
 
 test-scale: .venv/installed ## what takes minutes: hundreds of runs, repeated kills
 	@$(BIN)/pytest -m scale --timeout 1800 $(TEST_ARGS)
