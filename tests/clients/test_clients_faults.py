@@ -115,7 +115,7 @@ async def test_connection_cut_once_is_absorbed(aws: StandIn, connect: Connect, s
         assert (await access.ecs.describe_tasks("c", ["t"])).items == []
 
 
-@pytest.mark.parametrize("answer", ["not json", {"tasks": "none"}, {"failures": []}, {"tasks": ["a", 3]}, [1]])
+@pytest.mark.parametrize("answer", ["not json", {"tasks": "none"}, {"failures": []}, [1]])
 async def test_answer_of_another_form_is_malformed(
     aws: StandIn, connect: Connect, settings: Settings, answer: object
 ) -> None:
@@ -124,6 +124,15 @@ async def test_answer_of_another_form_is_malformed(
     async with open_aws(TARGET, settings) as access:
         with pytest.raises(MalformedAnswer, match=f"^The answer to {HERE} cannot be read: "):
             await access.ecs.describe_tasks("c", ["t"])
+
+
+async def test_elements_that_are_no_objects_do_not_spoil_the_others(
+    aws: StandIn, connect: Connect, settings: Settings
+) -> None:
+    connect()
+    aws.reply("DescribeTasks", (200, {"tasks": ["a", {"taskArn": "t"}, 3]}))
+    async with open_aws(TARGET, settings) as access:
+        assert (await access.ecs.describe_tasks("c", ["t"])).items == [{"taskArn": "t"}]
 
 
 async def test_html_error_page_of_a_proxy_is_unavailable(aws: StandIn, connect: Connect, settings: Settings) -> None:
