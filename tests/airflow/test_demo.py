@@ -14,10 +14,21 @@ import pytest
 COMMAND = [sys.executable, "-m", "asyncrun.cli", "demo"]
 
 
+def can_be_interrupted() -> None:
+    """In the child: a terminal's processes can; those of a shell's background job begin with SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
-        COMMAND, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        COMMAND,
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=can_be_interrupted,
     ) as demo:
         assert demo.stdout is not None
         output = iter(demo.stdout)

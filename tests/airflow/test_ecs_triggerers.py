@@ -34,6 +34,7 @@ def start_triggerer(airflow: LocalAirflow) -> str:
 @contextmanager
 def one_triggerer_left(airflow: LocalAirflow) -> Iterator[str]:
     """Gives the name of the triggerer at work; in the end all but the youngest are ended."""
+    airflow.wait_until(lambda: len(airflow.triggerers()) == 1, "one triggerer at work", 60)
     [name] = airflow.triggerers()
     try:
         yield name
@@ -41,6 +42,7 @@ def one_triggerer_left(airflow: LocalAirflow) -> Iterator[str]:
         for one in list(airflow.triggerers())[:-1]:
             airflow.kill(one, signal.SIGCONT)
             airflow.kill(one, signal.SIGTERM)
+        airflow.wait_until(lambda: len(airflow.triggerers()) == 1, "the others ended", 60)
 
 
 def wait_until_watched_by(run: Tasks, name: str, parts: range) -> None:
