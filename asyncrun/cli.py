@@ -73,6 +73,8 @@ def _demo(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 2
+    # A shell's background job begins with SIGINT ignored; whoever sends one all the same wants everything cleaned up.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return run_demo(DemoOptions(keep=arguments.keep, port=arguments.port, timeout=arguments.timeout))
 
 

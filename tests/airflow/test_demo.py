@@ -14,11 +14,6 @@ import pytest
 COMMAND = [sys.executable, "-m", "asyncrun.cli", "demo"]
 
 
-def can_be_interrupted() -> None:
-    """In the child: a terminal's processes can; those of a shell's background job begin with SIGINT ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
@@ -28,7 +23,6 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=can_be_interrupted,
     ) as demo:
         assert demo.stdout is not None
         output = iter(demo.stdout)
