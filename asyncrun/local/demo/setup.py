@@ -44,7 +44,7 @@ def register_example_task_definition(client_options: Mapping[str, str]) -> str:
     """
     import boto3
 
-    ecs = boto3.client("ecs", **client_options)  # type: ignore[call-overload]
+    ecs = boto3.client("ecs", **client_options)
     try:
         answer = ecs.register_task_definition(**example_task_definition(client_options["region_name"]))
         arn: str = answer["taskDefinition"]["taskDefinitionArn"]
