@@ -6,9 +6,10 @@ Light to import on purpose: every Airflow process started here imports this pack
 
 from __future__ import annotations
 
-from asyncrun.local.airflow.api import FINISHED, ApiError, DagRun, LogRecord, TaskInstance
 from asyncrun.local.airflow.errors import DagsBroken, LocalAirflowError, NotReached
 from asyncrun.local.airflow.harness import LocalAirflow, LocalAirflowOptions
+from asyncrun.local.airflow.rest import ApiError
+from asyncrun.local.airflow.values import FINISHED, DagRun, LogRecord, TaskInstance
 
 __all__ = [
     "LocalAirflow",

@@ -1,7 +1,7 @@
 """What can go wrong with the Airflow that runs on this machine.
 
 LocalAirflowError
-├── ApiError      the REST API answered with an error status (api.py)
+├── ApiError      the REST API answered with an error status (rest.py)
 ├── DagsBroken    a DAG file does not import
 └── NotReached    a state was not reached in time
 """

@@ -182,8 +182,8 @@ class EcsApi:
         params = request.params
         with self._lock:
             cluster = find_cluster(request.region, params.get("cluster"))
-            task = self._tasks.get(_task_arn(cluster.arn, params.get("task", "")))
-            if task is None or task.cluster_arn != cluster.arn or task.vanished:
+            task = self._visible(_task_arn(cluster.arn, params.get("task", "")), cluster.arn)
+            if task is None:
                 raise invalid("The referenced task was not found.")
             self.stop(task, Stop("UserInitiated", params.get("reason") or "Task stopped by user"))
             task.tags = []

@@ -14,9 +14,7 @@ from asyncrun.local.aws import AwsControl, Fault
 from asyncrun.local.aws.faults import Faults, TokenBucket
 from asyncrun.local.aws.options import EmbeddedAwsOptions, LifecycleDelays
 from asyncrun.local.aws.wire import AwsRequest
-from tests.support.lab import FARGATE, Lab, container, until
-
-from .test_embedded_ecs import refused
+from tests.support.lab import FARGATE, Lab, container, refused, until
 
 
 @given(st.lists(st.floats(0, 0.5), max_size=200), st.integers(1, 10), st.floats(0.5, 20))

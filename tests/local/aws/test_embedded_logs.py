@@ -12,9 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncrun.local.aws.awslogs import MAX_EVENT_BYTES, LogPump
-from tests.support.lab import FARGATE, Lab, container, logging_to, until
-
-from .test_embedded_ecs import refused, stream_names
+from tests.support.lab import FARGATE, Lab, container, logging_to, refused, until
 
 
 def put(lab: Lab, stream: str, *events: tuple[int, str]) -> None:
@@ -227,7 +225,7 @@ def test_put_log_events_and_descriptions_see_the_same_events(lab: Lab) -> None:
     events = [{"timestamp": now, "message": "a"}, {"timestamp": now + 1, "message": "b"}]
     lab.logs.put_log_events(logGroupName="/lab", logStreamName="put", logEvents=events)
     assert lab.lines("put") == ["a", "b"]
-    assert "put" in stream_names(lab)
+    assert "put" in lab.stream_names()
     refused(
         lab.logs.put_log_events,
         "InvalidParameterException",
