@@ -11,8 +11,11 @@ help: ## this list
 demo: .venv/installed ## run the example DAGs on a real Airflow with an embedded ECS (about a minute)
 	@$(BIN)/asyncrun demo $(DEMO_ARGS)
 
+# One process has the real Airflow, which mostly waits; the others run what is left. TEST_PROCESSES=0 runs all in one.
+TEST_PROCESSES ?= 2
+
 test: .venv/installed ## the tests, real Airflow included
-	@$(BIN)/pytest $(TEST_ARGS)
+	@$(BIN)/pytest -n $(TEST_PROCESSES) $(TEST_ARGS)
 
 # TESTED=1: the tests have just passed, do not run them a second time (.ci/run).
 check: lint layers types docs $(if $(TESTED),,test) ## everything that must hold at each commit

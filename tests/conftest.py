@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from collections.abc import AsyncIterator, Iterator
+from socketserver import BaseServer
+from typing import Any
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
@@ -12,6 +15,13 @@ from blockbuster import BlockBuster, blockbuster_ctx
 # looptime's plugin makes an event loop for a synchronous test that runs before the first asynchronous one, and nobody
 # closes it.
 asyncio.set_event_loop(None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from tests.scheduling import OneAirflow
+
+    return OneAirflow(config, log)
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +32,20 @@ def blocking_calls_fail() -> Iterator[BlockBuster]:
             # An event loop of a thread's own, which nobody shares.
             function.can_block_in("asyncrun/clients/generation.py", "build")
         yield blockbuster
+
+
+@pytest.fixture(autouse=True, scope="session")
+def clients_that_hang_up_are_no_news() -> Iterator[None]:
+    """Servers in the tests' own process print a traceback when a client has gone: that is what many tests are about."""
+
+    def handle_error(server: BaseServer, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            printed(server, request, client_address)
+
+    printed = BaseServer.handle_error
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseServer, "handle_error", handle_error)
+        yield
 
 
 @pytest.fixture
