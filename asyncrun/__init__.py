@@ -1,4 +1,4 @@
-"""asyncrun: Airflow operators that run containers on AWS ECS and Kubernetes without holding a worker slot."""
+"""asyncrun: Airflow operators that run containers on AWS ECS without holding a worker slot."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "asyncrun",
         "name": "asyncrun",
-        "description": "Runs containers on AWS ECS and Kubernetes without holding a worker slot.",
+        "description": "Runs containers on AWS ECS without holding a worker slot.",
         "versions": [__version__],
         "integrations": [
             {

@@ -16,6 +16,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -23,19 +24,25 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from asyncrun.clients.airflow import write_xcom
 from asyncrun.clients.config import load_settings
-from asyncrun.model.errors import RemoteError
+from asyncrun.model.errors import MalformedAnswer, RemoteError
 from asyncrun.model.event import CompletionEvent
 from asyncrun.model.outcome import Verdict
 from asyncrun.model.settings import Settings
+from asyncrun.model.stopping import stop_reason
 from asyncrun.triggers.background import spawn
 from asyncrun.triggers.ends import turn_to_end
-from asyncrun.triggers.kill import Fate, TaskId, fate_of
+from asyncrun.triggers.kill import TaskId
+from asyncrun.triggers.killing import Killing
+from asyncrun.triggers.metrics.reporter import reporter
+from asyncrun.triggers.once import OnceSink
 from asyncrun.triggers.tasklog import TaskLog
+from asyncrun.triggers.warming import warm_up
 
 log = logging.getLogger(__name__)
 
-_CRASHES = 3  # a defect of ours in one run: tried again that often before the run is given up
+_CRASHES = 3  # a defect of ours in one run: so many in a row, and the run is given up
 _CRASH_WAIT = 5.0  # s
+_HEALTHY = 600.0  # s; a crash after watching for so long begins a new row: a defect that stays shows within minutes
 
 
 class Run(Protocol):
@@ -70,6 +77,13 @@ class StoredTrigger(BaseTrigger):
         """Class path, which is public and stays, and the watch as it was given."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {"watch": self.watch}
 
+    @asynccontextmanager
+    async def logged(self, settings: Settings) -> AsyncIterator[TaskLog]:
+        """What lasts as long as the trigger: its words in the task log, and metrics, which a worker does not send."""
+        with nullcontext() if self.inline else reporter().needed(settings):
+            async with TaskLog(self.trigger_number, settings) as task_log:
+                yield task_log
+
     @property
     def trigger_number(self) -> int | None:
         """The trigger's id in Airflow's database, by which log records find their task; None outside of a triggerer."""
@@ -98,7 +112,9 @@ class RunTrigger(StoredTrigger):
 
     async def _event(self) -> TriggerEvent:
         settings = load_settings()
-        async with TaskLog(self.trigger_number, settings) as task_log:
+        if self.task_instance is not None and not self.inline:
+            warm_up(TaskId.of(self.task_instance))
+        async with self.logged(settings) as task_log:
             completion = await self._complete(settings, task_log)
             task_log.say("info" if completion.outcome.verdict is Verdict.SUCCEEDED else "error",
                          completion.diagnosis.text())  # fmt: skip
@@ -107,31 +123,30 @@ class RunTrigger(StoredTrigger):
             return event
 
     async def _complete(self, settings: Settings, task_log: TaskLog) -> CompletionEvent:
-        """
-        The end of the run; a defect of ours in between is logged, and the watching starts again.
-
-        The log is then written again from its first line; Airflow's reader shows equal records once.
-        """
-        for crash in range(1, _CRASHES + 1):
-            run = self.open_run(settings, task_log)
+        """The end of the run; a defect of ours in between is logged, and the watching starts again."""
+        loop = asyncio.get_running_loop()
+        task_log.sink = OnceSink(task_log.sink)  # the log is then read again from its first line
+        crashes = 0
+        while True:
+            run, began = self.open_run(settings, task_log), loop.time()
             try:
                 async with run:
                     return await run.completion()
             except Exception as error:
+                crashes = 1 if loop.time() - began >= _HEALTHY else crashes + 1
                 log.exception("A defect of asyncrun while watching %s", run)
                 task_log.say("error", f"A defect of asyncrun while watching ({type(error).__name__}: {error})")
-                if crash == _CRASHES:
+                if crashes == _CRASHES:
                     await self._abandon(run, task_log)
                     raise
-                await asyncio.sleep(_CRASH_WAIT * crash)
-        raise AssertionError("unreachable")
+            await asyncio.sleep(_CRASH_WAIT * crashes)
 
     async def _abandon(self, run: Run, task_log: TaskLog) -> None:
         """Nobody will watch the run any more: do not leave it behind."""
         try:
-            await run.stop("asyncrun can no longer watch this task")
+            await run.stop(stop_reason("a defect of asyncrun, which can no longer watch this task"))
         except RemoteError as error:
-            task_log.say("error", f"It could not be stopped and may still be running: {error}")
+            task_log.say("error", f"{run} could not be stopped and may still be running: {error}")
 
     async def _ending(self, completion: CompletionEvent, settings: Settings, task_log: TaskLog) -> TriggerEvent:
         succeeded = completion.outcome.verdict is Verdict.SUCCEEDED
@@ -175,28 +190,22 @@ class RunTrigger(StoredTrigger):
         """
         if self.task_instance is None:  # dag.test(): there is no Airflow to ask, and nowhere to move to
             return
-        work: Coroutine[Any, Any, None] = self._stop_if_killed(TaskId.of(self.task_instance))
-        await asyncio.shield(spawn(work, f"asyncrun kill {self.ref_in_xcom()}"))
+        task = TaskId.of(self.task_instance)
+        work: Coroutine[Any, Any, None] = self._stop_if_killed(task)
+        await asyncio.shield(spawn(work, f"asyncrun kill {task.dag_id} {task.run_id} {task.task_id} {task.map_index}"))
 
     async def _stop_if_killed(self, task: TaskId) -> None:
         settings = load_settings()
         async with TaskLog(self.trigger_number, settings) as task_log:
             try:
-                fate = await fate_of(task, self.ref_in_xcom())
-            except RemoteError as error:
-                # Not stopped: an unneeded stop cannot be undone, an orphan can be found and stopped later.
-                task_log.say(
-                    "error", f"Airflow does not say whether the task was killed, so nothing is stopped: {error}"
-                )
+                ref, run = self.ref_in_xcom(), self.open_run(settings, task_log)
+            except MalformedAnswer as error:
+                text = (f"Nothing is stopped, because it cannot be read which container run was watched here. It may "
+                        f"still be running: {error}")  # fmt: skip
+                task_log.say("error", text)
+                log.error("%s (%s)", text, task)
                 return
-            if fate is not Fate.KILLED:
-                task_log.say("info", f"Nothing is stopped: the container run was {fate.value}")
-                return
-            run = self.open_run(settings, task_log)
-            try:
-                await run.stop("Stopped by Airflow: the task was marked or cleared by a user")
-            except RemoteError as error:
-                task_log.say("error", f"The container run could not be stopped and may still be running: {error}")
+            await Killing(task, ref, run, settings, task_log).carry_out()
 
 
 async def hold_resume(deferred_at: float, settings: Settings) -> None:

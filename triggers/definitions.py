@@ -6,112 +6,193 @@ import asyncio
 import contextvars
 import logging
 import random
-from collections.abc import Hashable
-from weakref import WeakKeyDictionary
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
 from asyncrun.clients.api import EcsApi
 from asyncrun.model.ecs_definition import TaskPlan, parse_definition
-from asyncrun.model.errors import AccessDenied, MalformedAnswer, RemoteError, Unavailable
+from asyncrun.model.errors import (
+    AccessDenied,
+    CredentialsExpired,
+    MalformedAnswer,
+    NotFound,
+    RemoteError,
+    RequestRefused,
+)
+from asyncrun.triggers.per_loop import PerLoop
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 60.0  # s; an API that is away for longer is left to the poller to report
-_RETRY_REFUSED_AFTER = 300.0  # s; a policy may have been mended meanwhile
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # s
-_UNREADABLE = 4  # answers in a row
+_RETRY_REFUSED_AFTER = 300.0  # s; for runs that come later: a policy may have been mended meanwhile
+_USELESS_AFTER = 300.0  # s of nothing but answers that cannot be read, or refusals of the call's content
+_SAID_AFTER = 10.0  # s; shorter trouble is not worth a word
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 15.0  # s
 _REMEMBERED = 1000  # definitions; a DAG may register one for each of its runs
 
 
 class PlanAnswer(msgspec.Struct, frozen=True):
     """
-    What a task definition says, or why that cannot be known.
+    What a task definition says, or why that is not known.
 
     :param problem: one sentence for the task log, empty where there is a plan.
+    :param final: no other answer will come.
     """
 
     plan: TaskPlan | None
     problem: str = ""
+    final: bool = True
+
+
+Tell = Callable[[PlanAnswer], None]
 
 
 class Definitions:
-    """The task definitions that runs in this event loop use. Key: (account, ARN of the revision)."""
+    """
+    The task definitions that runs in this event loop use. Key: (account, ARN of the revision).
+
+    A definition is read until there is a final answer, or nobody wants it any more. What passes (throttling, an outage,
+    credentials that expired) is never a final answer, however long it lasts: without its definition a run has no log,
+    and its end may be judged wrongly.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Hashable, str], asyncio.Task[PlanAnswer]] = {}
-        self._read_at: dict[tuple[Hashable, str], float] = {}
+        self._readings: dict[tuple[Hashable, str], _Reading] = {}
 
-    async def plan(self, api: EcsApi, arn: str) -> PlanAnswer:
+    @contextmanager
+    def wanted(self, api: EcsApi, arn: str, tell: Tell) -> Iterator[None]:
         """
-        The definition with that ARN; one call however many ask at once. Never raises a ``RemoteError``.
+        The definition with that ARN is wanted in this block; one call however many want it.
 
         :param api: whose credentials read it.
+        :param tell: called soon, in the caller's context, with the final answer; before that perhaps once with why it
+            takes longer.
         """
-        key = (api.key, arn)
-        loop = asyncio.get_running_loop()
-        known = self._known.pop(key, None)
-        if known is None or self._is_stale(key, known, loop.time()):
-            known = loop.create_task(
-                self._read(api, arn), name=f"asyncrun task definition {arn}", context=contextvars.Context()
-            )
-            self._read_at[key] = loop.time()
-        self._known[key] = known  # the most recently used last
-        if len(self._known) > _REMEMBERED:
-            oldest = next(iter(self._known))
-            if self._known[oldest].done():
-                del self._known[oldest], self._read_at[oldest]
-        # Shielded: the reading serves every run of that definition, and outlives the one that asked first.
-        return await asyncio.shield(known)
+        key, loop = (api.key, arn), asyncio.get_running_loop()
+        reading = self._readings.pop(key, None)
+        if reading is None or reading.is_stale(loop.time()):
+            reading = _Reading(api, arn)
+        self._readings[key] = reading  # the most recently used last
+        if len(self._readings) > _REMEMBERED:
+            oldest = next(iter(self._readings))
+            if self._readings[oldest].task.done():
+                del self._readings[oldest]
+        asker = _Asker(tell)
+        reading.join(asker)
+        try:
+            yield
+        finally:
+            asker.leave()
+            reading.askers.discard(asker)
 
     async def finish(self) -> None:
-        """Wait for readings under way and forget everything: for workers, which end their loop."""
-        pending = [task for task in self._known.values() if not task.done()]
-        self._known.clear()
+        """End readings under way and forget everything: for workers, which end their loop."""
+        pending = [one.task for one in self._readings.values() if not one.task.done()]
+        self._readings.clear()
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
 
-    def _is_stale(self, key: tuple[Hashable, str], task: asyncio.Task[PlanAnswer], now: float) -> bool:
-        if not task.done():
-            return False
-        if task.cancelled() or task.exception() is not None:
-            return True
-        return task.result().plan is None and now - self._read_at[key] > _RETRY_REFUSED_AFTER
 
-    async def _read(self, api: EcsApi, arn: str) -> PlanAnswer:
-        give_up_at = asyncio.get_running_loop().time() + _PATIENCE
-        wait, unreadable = _FIRST_WAIT, 0
+class _Asker:
+    """Who wants a definition."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell: Tell | None = tell
+        self._context = contextvars.copy_context()
+
+    def hear(self, answer: PlanAnswer) -> None:
+        """Not at once: an asker's defect must not end the reading, and its log lines are its own."""
+        asyncio.get_running_loop().call_soon(self._say, answer, context=self._context)
+
+    def _say(self, answer: PlanAnswer) -> None:
+        if self._tell is not None:
+            self._tell(answer)
+
+    def leave(self) -> None:
+        """Nothing is told any more."""
+        self._tell = None
+
+
+class _Reading:
+    """One definition on its way, and then its answer. The task is owned by ``Definitions``."""
+
+    def __init__(self, api: EcsApi, arn: str) -> None:
+        self._api, self._arn = api, arn
+        self.askers: set[_Asker] = set()
+        self._answer: PlanAnswer | None = None
+        self._answered_at = 0.0
+        self._useless_since: float | None = None
+        # In an empty context: it serves every run of that definition, and outlives the one that asked first.
+        self.task = asyncio.get_running_loop().create_task(
+            self._read(), name=f"asyncrun task definition {arn}", context=contextvars.Context()
+        )
+        self.task.add_done_callback(self._ended)
+
+    def join(self, asker: _Asker) -> None:
+        """Somebody more wants it."""
+        self.askers.add(asker)
+        if self._answer is not None:
+            asker.hear(self._answer)
+
+    def is_stale(self, now: float) -> bool:
+        """Whether it is to be read anew for somebody who comes now."""
+        if not self.task.done():
+            return False
+        if self._answer is None or not self._answer.final:
+            return True
+        return self._answer.plan is None and now - self._answered_at > _RETRY_REFUSED_AFTER
+
+    def _tell(self, answer: PlanAnswer) -> None:
+        self._answer, self._answered_at = answer, asyncio.get_running_loop().time()
+        for asker in self.askers:
+            asker.hear(answer)
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        began, wait = loop.time(), _FIRST_WAIT
         while True:
             try:
-                return PlanAnswer(parse_definition(await api.describe_task_definition(arn)))
-            except MalformedAnswer as error:  # cut off on its way, or really unreadable
-                unreadable += 1
-                if unreadable == _UNREADABLE:
-                    return PlanAnswer(None, f"The task definition {arn} could not be read: {error}")
-            except Unavailable as error:
-                if asyncio.get_running_loop().time() + wait > give_up_at:
-                    return PlanAnswer(None, f"The task definition could not be read: {error}")
-            except AccessDenied as error:
-                return PlanAnswer(
-                    None,
-                    "The permission ecs:DescribeTaskDefinition is missing, so logs are found by the awslogs_* "
-                    f"arguments only, and every container counts as essential ({error})",
-                )
+                return self._tell(PlanAnswer(parse_definition(await self._api.describe_task_definition(self._arn))))
             except RemoteError as error:
-                return PlanAnswer(None, f"The task definition {arn} could not be read: {error}")
+                if self._is_final(error, loop.time()):
+                    return self._tell(PlanAnswer(None, self._refusal(error)))
+                if self._answer is None and loop.time() - began >= _SAID_AFTER:
+                    self._tell(PlanAnswer(None, _delay(error), final=False))
             await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - jitter, not cryptography
+            if not self.askers:
+                return None
             wait = min(wait * 2, _LONGEST_WAIT)
 
+    def _is_final(self, error: RemoteError, now: float) -> bool:
+        if not isinstance(error, MalformedAnswer | RequestRefused):
+            self._useless_since = None
+            return isinstance(error, AccessDenied | NotFound) and not isinstance(error, CredentialsExpired)
+        # One such answer may come from something between us and AWS.
+        if self._useless_since is None:
+            self._useless_since = now
+        return now - self._useless_since >= _USELESS_AFTER
 
-_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Definitions] = WeakKeyDictionary()
+    def _refusal(self, error: RemoteError) -> str:
+        if isinstance(error, AccessDenied):
+            return (
+                "The permission ecs:DescribeTaskDefinition is missing, so logs are found by the awslogs_* arguments "
+                f"only, and every container counts as essential ({error})"
+            )
+        return f"The task definition {self._arn} could not be read: {error}"
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s failed", task.get_name(), exc_info=error)
+            text = f"A defect of asyncrun while reading the task definition ({type(error).__name__}: {error})"
+            self._tell(PlanAnswer(None, text))
+            self._answer = None  # not remembered
 
 
-def definitions() -> Definitions:
-    """The definitions of the running event loop."""
-    loop = asyncio.get_running_loop()
-    if (known := _by_loop.get(loop)) is None:
-        for closed in [one for one in _by_loop if one.is_closed()]:  # their finished tasks refer to them
-            del _by_loop[closed]
-        known = _by_loop[loop] = Definitions()
-    return known
+def _delay(error: RemoteError) -> str:
+    return f"The task definition, which says where the log is, cannot be read yet; it is tried again. {error}"
+
+
+definitions = PerLoop(Definitions)
+"""``definitions()`` is those of the running event loop."""

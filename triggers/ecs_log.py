@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from asyncrun.clients.api import AwsAccess
 from asyncrun.model.ecs import EcsTaskState
-from asyncrun.model.ecs_definition import TaskPlan
+from asyncrun.model.ecs_definition import AWSLOGS, TaskPlan
 from asyncrun.model.ecs_streams import Stream, streams_of
 from asyncrun.model.ecs_watch import EcsTaskWatch
 from asyncrun.model.outcome import Outcome, StopCause
 from asyncrun.model.settings import Settings
-from asyncrun.triggers.logs.emitter import RunLog, emitter
+from asyncrun.triggers.logs.emitter import emitter
+from asyncrun.triggers.logs.run_log import RunLog
 from asyncrun.triggers.logs.source import EcsLog, LogStream
 from asyncrun.triggers.tasklog import TaskLog
 
@@ -77,7 +78,7 @@ class EcsRunLog:
                 self._task_log.sink,
                 streams.containers,
                 self._settings,
-                where={one.container: f"CloudWatch log group {one.group}, stream {one.name}" for one in new},
+                where=_places(new, plan),
                 keep=max(1, self._watch.number_logs_exception),
             )
         self._followed.update(new)
@@ -124,3 +125,12 @@ class EcsRunLog:
             log.close()
         if self._run_log is not None:
             self._run_log.close()
+
+
+def _places(found: Iterable[Stream], plan: TaskPlan | None) -> dict[str, str]:
+    """Where each container's full log can be read. Part of records, so it must not depend on what is known by now."""
+    places = {one.container: f"CloudWatch log group {one.group}, stream {one.name}" for one in found}
+    for one in plan.containers if plan else ():
+        if one.log is not None and one.log.driver == AWSLOGS and not one.log.stream_prefix:
+            places[one.name] = f"CloudWatch log group {one.log.group}, the stream that is named by its runtime id"
+    return places

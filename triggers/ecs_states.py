@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from asyncrun.model.ecs_watch import EcsClusterWatch, EcsTaskDefinitionWatch, Ec
 from asyncrun.model.errors import RemoteError
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.base import StoredTrigger, hold_resume
+from asyncrun.triggers.ends import turn_to_end
 from asyncrun.triggers.opening import open_patiently
 from asyncrun.triggers.registry import Subscription
 from asyncrun.triggers.subscribing import subscribe_cluster, subscribe_definition, subscribe_task
@@ -35,6 +37,8 @@ class StateTrigger(StoredTrigger):
     """
 
     watch_type: ClassVar[type[AnyWatch]]
+    state_of_missing: ClassVar[str] = MISSING
+    """What it means that AWS does not know it, and has not for ``missing_grace``."""
 
     def subscribe(self, watch: Any, access: AwsAccess, settings: Settings) -> Subscription[Any]:
         """This trigger's share of the watcher."""
@@ -47,53 +51,123 @@ class StateTrigger(StoredTrigger):
     async def _event(self) -> TriggerEvent:
         watch = self.watch_type.from_dict(self.watch)
         settings = load_settings()
-        async with TaskLog(self.trigger_number, settings) as task_log:
+        async with self.logged(settings) as task_log:
             event = await self._wait(watch, settings, task_log)
         if not self.inline:
             await hold_resume(watch.deferred_at, settings)
+            await turn_to_end(settings)
         return event
 
     async def _wait(self, watch: AnyWatch, settings: Settings, task_log: TaskLog) -> TriggerEvent:
-        state = ""
         async with AsyncExitStack() as stack:
             try:
                 access = await open_patiently(stack, watch.target, settings, task_log.say, patience=_left(watch))
             except RemoteError as refused:
-                return _event("failed", state, str(refused))
+                return _event("failed", "", str(refused))
             subscription = stack.enter_context(self.subscribe(watch, access, settings))
-            while (news := await subscription.news(_left(watch))) is not None:
-                match news:
-                    case Seen(state=seen):
-                        state = self.read(seen)
-                        if (verdict := _judge(state, watch)) is not None:
-                            return verdict
-                        task_log.say("info", f"The state is {state}, waiting for {' or '.join(watch.desired)}")
-                    case Trouble(fatal=True, error=error) | Broken(error=error):
-                        return _event("failed", state, str(error))
-                    case Trouble(error=error):
-                        task_log.say("warning", f"The state cannot be seen at the moment; the waiting goes on. {error}")
-                    case Recovered():
-                        task_log.say("info", "The state can be seen again")
-                    case Gone():
-                        return _event("failed", MISSING, "AWS does not know it")
-            return _event("timeout", state)
+            waiting = _Waiting(watch, self.state_of_missing, self.read, settings.missing_grace, task_log)
+            while True:
+                news = await subscription.news(waiting.seconds())
+                event = waiting.time_is_up(subscription.trouble) if news is None else waiting.hear(news)
+                if event is not None:
+                    return event
 
     def read(self, seen: Any) -> str:
         """The state that this answer means."""
-        return str(seen.status)
+        return self.state_of_missing if seen.status == MISSING else str(seen.status)
+
+
+class _Waiting:
+    """
+    What was heard so far, and what it means.
+
+    What was just made is not shown at once (eventual consistency). So to whoever does not wait for its absence, what
+    AWS does not know is *young* first, and only after the grace is it missing.
+
+    :param state_of_missing: what it means that AWS does not know it.
+    :param missing_grace: seconds.
+    """
+
+    def __init__(
+        self,
+        watch: AnyWatch,
+        state_of_missing: str,
+        read: Callable[[Any], str],
+        missing_grace: float,
+        task_log: TaskLog,
+    ) -> None:
+        self._watch, self._state_of_missing, self._read, self._task_log = watch, state_of_missing, read, task_log
+        self._missing_grace = missing_grace
+        self._state = ""
+        self._young_until: float | None = None  # in the event loop's time
+
+    def seconds(self) -> float | None:
+        """How long to wait for news, None: for ever."""
+        left = _left(self._watch)
+        if self._young_until is None:
+            return left
+        young = max(0.0, self._young_until - _now())
+        return young if left is None else min(left, young)
+
+    def hear(self, news: Any) -> TriggerEvent | None:
+        """The event if that is the end."""
+        match news:
+            case Seen(state=seen):
+                return self._see(seen)
+            case Trouble(fatal=True, error=error) | Broken(error=error):
+                return _event("failed", self._state, str(error))
+            case Trouble(error=error):
+                self._say("warning", f"The state cannot be seen at the moment; the waiting goes on. {error}")
+            case Recovered():
+                self._say("info", "The state can be seen again")
+            case Gone():
+                return _event("failed", MISSING, "AWS does not know it")
+        return None
+
+    def _see(self, seen: Any) -> TriggerEvent | None:
+        if seen.status == MISSING and self._state_of_missing not in self._watch.desired:
+            self._state, self._young_until = MISSING, _now() + self._missing_grace
+            self._say("info", "AWS does not show it yet; the waiting goes on")
+            return None
+        self._state, self._young_until = self._read(seen), None
+        if self._state in self._watch.desired:
+            return _event("success", self._state)
+        if self._state in self._watch.failing:
+            return _event("failed", self._state)
+        self._say_state()
+        return None
+
+    def time_is_up(self, trouble: Trouble | None) -> TriggerEvent | None:
+        """
+        There was no news for ``seconds()``.
+
+        :param trouble: why the state cannot be seen now, None if it can.
+        """
+        if self._young_until is None or _left(self._watch) == 0:
+            return _event("timeout", self._state)
+        if trouble is not None:  # nobody says that it is still missing
+            self._young_until = _now() + self._missing_grace
+            return None
+        self._state, self._young_until = self._state_of_missing, None
+        if self._state == MISSING or self._state in self._watch.failing:
+            return _event("failed", self._state, "AWS does not know it: check the name, the region and the account")
+        self._say_state()
+        return None
+
+    def _say_state(self) -> None:
+        self._say("info", f"The state is {self._state}, waiting for {' or '.join(self._watch.desired)}")
+
+    def _say(self, level: str, text: str) -> None:
+        self._task_log.say(level, text)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _left(watch: AnyWatch) -> float | None:
     """Seconds until the deadline, None if there is none."""
     return None if watch.deadline is None else max(0.0, watch.deadline - time.time())
-
-
-def _judge(state: str, watch: AnyWatch) -> TriggerEvent | None:
-    if state in watch.desired:
-        return _event("success", state)
-    if state == MISSING:
-        return _event("failed", state, "AWS does not know it: check the name, the region and the account")
-    return _event("failed", state) if state in watch.failing else None
 
 
 def _event(status: str, state: str, message: str = "") -> TriggerEvent:
@@ -103,24 +177,23 @@ def _event(status: str, state: str, message: str = "") -> TriggerEvent:
 class EcsClusterTrigger(StateTrigger):
     """
     Waits for a cluster's state. One that AWS does not know is INACTIVE: deleted clusters are forgotten after a while.
+    Whoever waits for another state takes it for young first, for ``missing_grace``.
 
     :param watch: ``EcsClusterWatch.to_dict()``.
     """
 
     watch_type = EcsClusterWatch
+    state_of_missing = "INACTIVE"
 
     def subscribe(self, watch: EcsClusterWatch, access: AwsAccess, settings: Settings) -> Subscription[Any]:
         """One DescribeClusters for all."""
         return subscribe_cluster(access, watch.cluster, settings)
 
-    def read(self, seen: Any) -> str:
-        """The state that this answer means."""
-        return "INACTIVE" if seen.status == MISSING else str(seen.status)
-
 
 class EcsTaskDefinitionTrigger(StateTrigger):
     """
-    Waits for a task definition's state. One that AWS does not know fails: deregistered ones stay describable.
+    Waits for a task definition's state. One that AWS has not known for ``missing_grace`` fails: deregistered ones stay
+    describable.
 
     :param watch: ``EcsTaskDefinitionWatch.to_dict()``.
     """

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from weakref import WeakKeyDictionary
 
 from asyncrun.clients.config import uploads_logs
 from asyncrun.model.settings import Settings
+from asyncrun.triggers.per_loop import PerLoop
 
-_next: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
+
+class _Turns:
+    """When the next run may end, in the event loop's time."""
+
+    next_at = 0.0
+
+
+_turns = PerLoop(_Turns)
 
 
 async def turn_to_end(settings: Settings) -> None:
@@ -20,7 +27,7 @@ async def turn_to_end(settings: Settings) -> None:
     """
     if not uploads_logs():
         return
-    loop = asyncio.get_running_loop()
-    turn = max(loop.time(), _next.get(loop, 0.0))
-    _next[loop] = turn + 1 / settings.ends_per_second
-    await asyncio.sleep(turn - loop.time())
+    now, turns = asyncio.get_running_loop().time(), _turns()
+    turn = max(now, turns.next_at)
+    turns.next_at = turn + 1 / settings.ends_per_second
+    await asyncio.sleep(turn - now)

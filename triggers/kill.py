@@ -2,26 +2,36 @@
 Whether a cancelled trigger means that its container run must be stopped.
 
 Airflow 3.3 calls ``on_kill`` when a user marks or clears a deferred task, and also when a trigger merely moves to
-another triggerer (apache/airflow#73454). The two look alike, so Airflow is asked. It gets about one second before it is
-cancelled, so the asking and stopping live in a task of their own (``background.spawn``).
+another triggerer (apache/airflow#73454). The two look alike, so Airflow is asked: for the states of all cancelled tasks
+together, and only where a state does not decide, for the XCom by which an attempt says which run is its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from typing import Any
 
 import msgspec
 
-from asyncrun.clients.airflow import read_xcom, task_state
+from asyncrun.clients.airflow_states import TaskKey
+from asyncrun.model.backoff import Backoff
 from asyncrun.model.errors import CredentialsExpired, Unavailable
-from asyncrun.spec.ecs import RUN_XCOM_KEY
+from asyncrun.triggers.asking import asking
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0  # s
+# Seconds. Airflow is away for minutes when its database or API server is upgraded; who is killed then has no other
+# chance, since no triggerer ever hears of it again.
+_ASK_PATIENCE = 600.0
 _NOTE_PATIENCE = 60.0  # s; a launch may wait for room (quota_retry) before the attempt notes its run
+_STOP_AGAIN = Backoff(first=_FIRST_WAIT, longest=_LONGEST_WAIT)
+_ATTEMPTS = 3  # fewer failures do not show that nobody answers: each may have waited long for a token of our budget
+
+# In these states nobody waits for the run. None: cleared, or deleted. Scheduled and queued: cleared too, and the next
+# attempt has not begun. (A trigger that reported its end is not cancelled as killed; one that did so on another
+# triggerer has a run that ended, and to stop that is harmless.)
+_OVER = frozenset({None, "removed", "scheduled", "queued", "success", "failed", "skipped", "upstream_failed"})
 
 
 class TaskId(msgspec.Struct, frozen=True):
@@ -43,6 +53,15 @@ class TaskId(msgspec.Struct, frozen=True):
         index = getattr(ti, "map_index", None)
         return cls(ti.dag_id, ti.run_id, ti.task_id, -1 if index is None else int(index), str(ti.id))
 
+    @property
+    def key(self) -> TaskKey:
+        """The task instance, whichever its attempt."""
+        return TaskKey(self.dag_id, self.run_id, self.task_id, self.map_index)
+
+    def __str__(self) -> str:
+        index = "" if self.map_index < 0 else f"[{self.map_index}]"
+        return f"task {self.task_id}{index} in run {self.run_id} of DAG {self.dag_id}"
+
 
 class Fate(Enum):
     """What a cancelled trigger's run is to expect."""
@@ -57,19 +76,44 @@ class Fate(Enum):
 
 async def fate_of(task: TaskId, ref: Mapping[str, str]) -> Fate:
     """
-    Ask Airflow why the trigger was cancelled.
+    Ask Airflow why the trigger was cancelled, for some minutes if it does not answer.
 
     :param ref: the run, as the worker noted it in the XCom ``RUN_XCOM_KEY`` before it deferred.
-    :raises Unavailable: Airflow gave no answer.
+    :raises RemoteError: Airflow gave no answer.
     """
-    state, noted = await _asked(task)
-    give_up_at = asyncio.get_running_loop().time() + _NOTE_PATIENCE
-    while noted is None and state == "running" and asyncio.get_running_loop().time() < give_up_at:
-        # A later attempt has begun, and has not yet said which run is its own: it may be taking over this one.
-        await asyncio.sleep(_FIRST_WAIT)
-        state, noted = await _asked(task)
-    if noted is None and state == "deferred":  # every attempt notes its run before it defers: the note was purged
-        return Fate.MOVED
+    loop = asyncio.get_running_loop()
+    failing_since: float | None = None
+    unnoted_since: float | None = None
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            fate = await _fate_now(task, ref)
+        except Unavailable:
+            failing_since = loop.time() if failing_since is None else failing_since
+            if loop.time() - failing_since > _ASK_PATIENCE:
+                raise
+        else:
+            failing_since = None
+            if fate is not None:
+                return fate
+            # A later attempt has begun, and has not yet said which run is its own: it may be taking over this one.
+            unnoted_since = loop.time() if unnoted_since is None else unnoted_since
+            if loop.time() - unnoted_since > _NOTE_PATIENCE:
+                return Fate.KILLED
+        await asyncio.sleep(wait)  # without jitter: who failed together asks together again
+        wait = min(wait * 2, _LONGEST_WAIT)
+
+
+async def _fate_now(task: TaskId, ref: Mapping[str, str]) -> Fate | None:
+    """None: it cannot be told yet."""
+    state = await asking().state(task.key)
+    if state in _OVER:
+        return Fate.KILLED
+    noted = await asking().note(task.key)
+    if noted is None:
+        if state == "deferred":  # every attempt notes its run before it defers: the note was purged
+            return Fate.MOVED
+        return None if state == "running" else Fate.KILLED
     if not isinstance(noted, dict) or noted.get("ref") != dict(ref):
         return Fate.KILLED
     if noted.get("ti_id") != task.ti_id:
@@ -77,27 +121,25 @@ async def fate_of(task: TaskId, ref: Mapping[str, str]) -> Fate:
     return Fate.MOVED if state == "deferred" else Fate.KILLED
 
 
-async def _asked(task: TaskId) -> tuple[str | None, object]:
-    state = await task_state(task.dag_id, task.run_id, task.task_id, task.map_index)
-    return state, await read_xcom(RUN_XCOM_KEY, task.dag_id, task.task_id, task.run_id, task.map_index)
-
-
 async def persist(work: Callable[[], Awaitable[None]], patience: float) -> None:
     """
     Repeat a call that stops something until it is answered.
 
-    :param patience: seconds after which no further attempt is made.
+    :param patience: seconds after the first failure after which no further attempt is made; the first attempt may wait
+        for its turn in our own budget as long as it has to.
     :raises RemoteError: it was refused, or nobody answered for that long.
     """
     loop = asyncio.get_running_loop()
-    give_up_at, wait = loop.time() + patience, _FIRST_WAIT
+    failing_since, failures = 0.0, 0
     while True:
         try:
             await work()
         except (Unavailable, CredentialsExpired):  # credentials may be rotated any moment
-            if loop.time() + wait > give_up_at:
+            failures += 1
+            failing_since = loop.time() if failures == 1 else failing_since
+            wait = _STOP_AGAIN.wait(failures)
+            if failures >= _ATTEMPTS and loop.time() + wait > failing_since + patience:
                 raise
         else:
             return
-        await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - jitter, not cryptography
-        wait = min(wait * 2, _LONGEST_WAIT)
+        await asyncio.sleep(wait)

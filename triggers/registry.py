@@ -15,13 +15,12 @@ import asyncio
 import contextvars
 import logging
 import random
-import threading
-import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, Protocol
 
 import msgspec
 
+from asyncrun.triggers.per_loop import PerLoop
 from asyncrun.triggers.watch.feed import Feed
 from asyncrun.triggers.watch.news import S
 from asyncrun.triggers.watch.subscription import Subscription, SubscriptionClosed
@@ -223,23 +222,5 @@ class Registry:
         return delay
 
 
-class _PerThread(threading.local):
-    """A running event loop belongs to one thread, so no lock is needed."""
-
-    def __init__(self) -> None:
-        self.registries: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Registry] = weakref.WeakKeyDictionary()
-
-
-_here = _PerThread()
-
-
-def registry() -> Registry:
-    """The registry of the running event loop."""
-    loop = asyncio.get_running_loop()
-    found = _here.registries.get(loop)
-    if found is None:
-        # A loop that was closed with tasks still pending is kept alive by them, through its registry.
-        for closed in [one for one in _here.registries if one.is_closed()]:
-            del _here.registries[closed]
-        found = _here.registries[loop] = Registry()
-    return found
+registry = PerLoop(Registry)
+"""``registry()`` is the registry of the running event loop."""

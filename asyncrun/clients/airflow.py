@@ -4,48 +4,49 @@ The few messages to Airflow that are safe in a trigger, and that answer "I do no
 In the triggerer other messages (``ti.xcom_pull`` without map indexes, the task state store, the previous run) are
 never answered. These three are. They go through a thread: there the synchronous SDK works from any asyncio task (in a
 child task on the loop it says "isn't defined"), a custom XCom backend may block, and a wait that is given up does not
-break a worker's connection, as cancelling its ``asend`` would. The supervisor answers one message after the other, so
-a few threads of our own are as fast as many, and nothing else waits behind them.
+break a worker's connection, as cancelling its ``asend`` would. The supervisor answers one message after the other
+(0.07-0.2 s each on a busy machine), so only a few are under way at a time, and the limit of each counts from its
+sending: however many wait before it, it gets its time.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError as AbandonedError
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
+from asyncrun.clients.airflow_states import StatesQuestion, TaskKey, questions
 from asyncrun.model.errors import AccessDenied, Unavailable
 
 T = TypeVar("T")
 
 ANSWER_LIMIT = 60.0
-"""Seconds. Serial look-ups of 500 starting triggers took that long; later there is nothing to wait for."""
-_THREADS = 4
+"""Seconds from the sending. The supervisor is slow when it serves 500 starting triggers; later it is in trouble."""
+_UNDER_WAY = 4
+_THREADS = 32  # more than are under way: one whose answer is not waited for any more stays until it comes
+
+_permits: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
-async def task_state(
-    dag_id: str, run_id: str, task_id: str, map_index: int = -1, *, limit: float = ANSWER_LIMIT
-) -> str | None:
+def state_questions(tasks: Iterable[TaskKey]) -> list[StatesQuestion]:
+    """The messages, for ``task_states``, that ask for the states of these task instances: as few as are sane."""
+    return questions(tasks)
+
+
+async def task_states(question: StatesQuestion, *, limit: float = ANSWER_LIMIT) -> dict[TaskKey, str | None]:
     """
-    State of a task instance as Airflow's database has it now.
+    States of task instances as Airflow's database has them now: one message.
 
-    :param map_index: -1 for a task that is not mapped.
-    :param limit: seconds to wait for the answer.
-    :return: ``deferred``, ``running``, ``failed``, ...; None if it has no state, or does not exist.
+    :param limit: seconds to wait for the answer, from the sending.
+    :return: for each task of the question ``deferred``, ``running``, ``failed``, ...; None if it has no state, or does
+        not exist.
     :raises Unavailable: Airflow gave no answer.
     """
-    states = await _ask(
-        partial(_get_task_states, dag_id, run_id, task_id, map_index),
-        f"the state of task {task_id} in run {run_id} of DAG {dag_id}",
-        limit,
-    )
-    # The key of a mapped task has its index appended.
-    of_run = states.get(run_id) or {}
-    state = of_run.get(task_id if map_index < 0 else f"{task_id}_{map_index}")
-    return None if state is None else str(state)
+    return question.read(await _ask(partial(_get_task_states, question), str(question), limit))
 
 
 async def read_xcom(
@@ -55,7 +56,7 @@ async def read_xcom(
     One XCom of one task instance.
 
     :param map_index: -1 for a task that is not mapped.
-    :param limit: seconds to wait for the answer.
+    :param limit: seconds to wait for the answer, from the sending.
     :return: the value, None if there is none.
     :raises Unavailable: Airflow gave no answer.
     """
@@ -74,7 +75,7 @@ async def write_xcom(
 
     :param value: what Airflow can serialize; never a secret.
     :param map_index: -1 for a task that is not mapped.
-    :param limit: seconds to wait for the confirmation.
+    :param limit: seconds to wait for the confirmation, from the sending.
     :raises Unavailable: Airflow did not confirm it; it may have been written.
     """
     await _ask(
@@ -84,10 +85,15 @@ async def write_xcom(
     )
 
 
-def _get_task_states(dag_id: str, run_id: str, task_id: str, map_index: int) -> dict[str, Any]:
+def _get_task_states(question: StatesQuestion) -> dict[str, Any]:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    return RuntimeTaskInstance.get_task_states(dag_id=dag_id, map_index=map_index, task_ids=[task_id], run_ids=[run_id])
+    return RuntimeTaskInstance.get_task_states(
+        dag_id=question.dag_id,
+        map_index=question.map_index,
+        task_ids=list(question.task_ids),
+        run_ids=list(question.run_ids),
+    )
 
 
 def _get_xcom(**which: Any) -> Any:
@@ -109,11 +115,14 @@ def _threads() -> ThreadPoolExecutor:
 
 async def _ask(ask: Callable[[], T], what: str, limit: float) -> T:
     """Ask in a thread. A thread that is not waited for any more ends with the answer, or with the triggerer's loop."""
-    answer = asyncio.get_running_loop().run_in_executor(_threads(), _asked, ask, what)
-    try:
-        done, _ = await asyncio.wait({answer}, timeout=limit)
-    finally:
-        answer.add_done_callback(_seen)
+    loop = asyncio.get_running_loop()
+    async with _permits.setdefault(loop, asyncio.Semaphore(_UNDER_WAY)):
+        answer = asyncio.wrap_future(_threads().submit(_asked, ask, what))
+        try:
+            # Not asyncio.timeout: a trigger's own task must keep the message of its cancellation.
+            done, _ = await asyncio.wait({answer}, timeout=limit)
+        finally:
+            answer.add_done_callback(_seen)
     if not done:
         raise Unavailable(f"Airflow did not answer within {limit:g} s when it was asked for {what}.", service="airflow")
     return answer.result()

@@ -84,7 +84,11 @@ class EcsApi(Protocol):
         """RunTask with exactly these arguments."""
 
     async def stop_task(self, cluster: str, task_arn: str, reason: str) -> None:
-        """StopTask; a task that is already stopped or unknown is no error."""
+        """
+        StopTask; a task that is already stopped is no error.
+
+        :raises NotShown: ECS does not know it.
+        """
 
     async def create_cluster(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """CreateCluster; the ``cluster``."""

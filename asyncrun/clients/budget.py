@@ -75,38 +75,32 @@ class BucketStatistics(msgspec.Struct, frozen=True):
     rate: float
 
 
-class _Turn:
-    """One waiter. ``first`` is set when it is at the head of the queue, in its own loop."""
-
-    __slots__ = ("first", "loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.first: asyncio.Future[None] = loop.create_future()
-
-    def call(self) -> None:
-        if not self.first.done():
-            self.first.set_result(None)
+_Queue = deque[asyncio.Future[None]]
 
 
 class TokenBucket:
     """
-    First come, first served; at most ``rate * t + burst`` calls in any ``t`` seconds.
+    At most ``rate * t + burst`` calls in any ``t`` seconds; first come, first served within an event loop.
 
-    Works across event loops and threads: the clock of every asyncio loop is the system's monotonic clock. Invariant:
-    only the head of the queue sleeps for a token, and whoever leaves the head, served or cancelled, calls the next.
+    Works across event loops and threads: the clock of every asyncio loop is the system's monotonic clock. Tokens are
+    common, but each loop queues by itself: one that stands still (a worker's, while a signal handler waits for the
+    thread in which it stops the task) or was closed holds up no other.
+
+    Invariant: a loop has a queue exactly while somebody waits in it; only the head of a queue sleeps for a token, and
+    whoever leaves the head, served or cancelled, wakes the next.
 
     :param rate: calls per second when nothing is throttled.
     :param burst: calls that may be made at once after a pause.
     """
 
     def __init__(self, rate: float, burst: float) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may close a waiter of a dead loop while this thread holds it.
+        self._lock = threading.RLock()
         self._full_rate = self._rate = rate
         self._burst = self._tokens = max(1.0, burst)
         self._filled_at: float | None = None
         self._slowed_at: float | None = None
-        self._queue: deque[_Turn] = deque()
+        self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
         self._calls = self._throttled = 0
         self._waited = 0.0
 
@@ -114,23 +108,20 @@ class TokenBucket:
         """Wait for a token and take it. A cancelled waiter takes none, and the next one moves up at once."""
         loop = asyncio.get_running_loop()
         started = loop.time()
+        turn = loop.create_future()
         with self._lock:
-            self._drop_dead_heads()
-            if not self._queue and self._take_now(started):
+            if loop not in self._queues and self._take_now(started):
                 return
-            turn = _Turn(loop)
-            self._queue.append(turn)
-            if self._queue[0] is turn:
-                turn.call()
+            self._queue_up(loop, turn)
         try:
-            await turn.first
+            await turn
             while True:
                 pause = self._serve(loop.time())
                 if not pause:
                     return
                 await asyncio.sleep(pause)
         finally:
-            self._leave(turn, loop.time() - started)
+            self._leave(loop, turn, loop.time() - started)
 
     def charge(self, tokens: int) -> None:
         """Count calls that were made without asking, as the SDK's own retries are: the next callers wait for them."""
@@ -159,9 +150,11 @@ class TokenBucket:
     def statistics(self) -> BucketStatistics:
         """Counts since the process started."""
         with self._lock:
-            return BucketStatistics(self._calls, self._waited, self._throttled, len(self._queue), self._rate)
+            waiting = sum(len(queue) for queue in self._queues.values())
+            return BucketStatistics(self._calls, self._waited, self._throttled, waiting, self._rate)
 
     def _serve(self, now: float) -> float:
+        """Take a token: 0, or the seconds until there may be one."""
         with self._lock:
             if self._take_now(now):
                 return 0.0
@@ -186,30 +179,28 @@ class TokenBucket:
         self._rate = min(grown, self._full_rate)
         self._tokens = min(self._burst, self._tokens + gained)
 
-    def _leave(self, turn: _Turn, waited: float) -> None:
+    def _queue_up(self, loop: asyncio.AbstractEventLoop, turn: asyncio.Future[None]) -> None:
+        for other in [one for one in self._queues if one.is_closed()]:  # with waiters that will never leave
+            del self._queues[other]
+        self._queues.setdefault(loop, deque()).append(turn)
+        self._wake_head(loop)
+
+    def _leave(self, loop: asyncio.AbstractEventLoop, turn: asyncio.Future[None], waited: float) -> None:
         with self._lock:
             self._waited += waited
-            was_head = bool(self._queue) and self._queue[0] is turn
-            if turn in self._queue:
-                self._queue.remove(turn)
-            if was_head:
-                self._call_head()
+            queue = self._queues.get(loop)
+            if queue is None:  # the loop was closed with us in it
+                return
+            queue.remove(turn)
+            if not queue:
+                del self._queues[loop]
+            elif not loop.is_closed():
+                self._wake_head(loop)
 
-    def _call_head(self) -> None:
-        while self._queue:
-            head = self._queue[0]
-            try:
-                head.loop.call_soon_threadsafe(head.call)
-            except RuntimeError:  # its loop was closed with the waiter in it
-                self._queue.popleft()
-                continue
-            return
-
-    def _drop_dead_heads(self) -> None:
-        """A loop that was closed without ending its tasks must not block everybody else."""
-        if self._queue and self._queue[0].loop.is_closed():
-            self._queue.popleft()
-            self._call_head()
+    def _wake_head(self, loop: asyncio.AbstractEventLoop) -> None:
+        head = self._queues[loop][0]
+        if not head.done():
+            head.set_result(None)
 
 
 _buckets: dict[tuple[Hashable, str, Group], TokenBucket] = {}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
 from asyncrun.model.settings import SECTION, Settings
+
+log = logging.getLogger(__name__)
 
 _FIRST_VERSION = "0.1.0"
 
@@ -16,7 +20,8 @@ def load_settings() -> Settings:
     """
     Section ``[asyncrun]`` of Airflow's configuration, or ``AIRFLOW__ASYNCRUN__<NAME>`` of the environment.
 
-    Read once per process; the same in DAG processor, worker and triggerer. ``load_settings.cache_clear()`` forgets it.
+    Read once per process, in workers and triggerers. ``load_settings.cache_clear()`` forgets it. A name in the section
+    that is no setting, a slip of the pen mostly, is warned about then.
 
     :raises InvalidSetting: naming the setting, its value and what is allowed. It is not cached.
     """
@@ -26,7 +31,18 @@ def load_settings() -> Settings:
         value = conf.get(SECTION, name, fallback=None)
         return None if value is None else str(value)
 
-    return Settings.load(configured)
+    settings = Settings.load(configured)
+    for name, nearest in Settings.unknown(_configured_names(conf)):
+        hint = f"did you mean {nearest!r}?" if nearest else "see docs/settings.md."
+        log.warning("[asyncrun] %s in Airflow's configuration is no setting and has no effect; %s", name, hint)
+    return settings
+
+
+def _configured_names(conf: Any) -> list[str]:
+    """The names in the section, without their values."""
+    in_files = conf.options(SECTION) if conf.has_section(SECTION) else []
+    prefix = f"AIRFLOW__{SECTION.upper()}__"
+    return [*in_files, *(name.removeprefix(prefix) for name in os.environ if name.startswith(prefix))]
 
 
 @lru_cache(maxsize=1)
@@ -70,10 +86,7 @@ def _description(one: Any) -> str:
         return f"{why} One of: {', '.join(meta['choices'])}."
     if one.type == "str":
         return why
-    limits = [f"at least {meta['at_least']:g}"]
-    if meta["at_most"] != float("inf"):
-        limits.append(f"at most {meta['at_most']:g}")
-    return f"{why} In {meta['unit']}, {' and '.join(limits)}."
+    return f"{why} In {meta['unit']}, at least {meta['at_least']:.10g} and at most {meta['at_most']:.10g}."
 
 
 def _kind(one: Any) -> str:

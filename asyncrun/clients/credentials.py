@@ -1,5 +1,5 @@
 """
-From an ``AwsTarget`` to an SDK session: connection look-up, assumed roles, and refresh of credentials off the loop.
+From an ``AwsTarget`` to an SDK session: the look-up of its connection, and whose credentials come of it.
 
 Resolving an Airflow connection is the amazon provider's trade; its hook is asked, in a thread (in the triggerer every
 look-up is a round trip of 50-230 ms, and the hook calls STS synchronously).
@@ -7,30 +7,23 @@ look-up is a round trip of 50-230 ms, and the hook calls STS synchronously).
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import inspect
-import logging
 import os
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from asyncrun.clients.faults import Call, sdk_errors, translate
+from asyncrun.clients.accounts import account_of
+from asyncrun.clients.faults import sdk_errors, translate
+from asyncrun.clients.refresh import refresh_in_threads
+from asyncrun.clients.wording import Call
 from asyncrun.model.errors import AccessDenied, CredentialsExpired, RemoteError, RequestRefused, Unavailable
 from asyncrun.model.refs import AwsTarget
 
-REFRESH_LIMIT = 30.0
-"""Seconds for one refresh of assumed credentials: STS answers within one, or the call fails and is tried again."""
-REFRESH_PAUSE = 5.0
-"""Seconds after a failed refresh in which no other one is tried: every call would ask STS again."""
 _SERVICES = ("ecs", "logs")
 
-log = logging.getLogger(__name__)
 _SALT = os.urandom(16)  # a fingerprint is worth nothing outside of this process
 
 
@@ -46,6 +39,7 @@ class Resolved:
     :param found: whether the Airflow connection exists; else the SDK's own chain of credentials is used.
     :param identity: whose credentials these are, as the end of "the credentials ...".
     :param steward: who can mend them.
+    :param account: number of their account, where the connection tells it: that of the role to assume.
     """
 
     session: Any
@@ -57,6 +51,7 @@ class Resolved:
     found: bool
     identity: str
     steward: str
+    account: str | None = None
 
     def __repr__(self) -> str:
         return f"<Resolved: the credentials {self.identity}, {self.region}>"
@@ -129,7 +124,7 @@ def _connection(target: AwsTarget, known: str | None) -> Resolved | None:
     if fingerprint == known:
         return None
     session = _prepared(hook.get_session(region_name=wrapper.region_name, deferrable=True))
-    _refresh_in_threads(session)
+    refresh_in_threads(session)
     found = bool(wrapper)
     identity = f"of Airflow connection {target.conn_id!r}"
     if not found:
@@ -144,6 +139,7 @@ def _connection(target: AwsTarget, known: str | None) -> Resolved | None:
         found=found,
         identity=identity,
         steward=f"whoever manages Airflow connection {target.conn_id!r}",
+        account=account_of(wrapper.role_arn),
     )
 
 
@@ -182,9 +178,10 @@ def _region(name: str | None, target: AwsTarget) -> str:
 def _unresolvable(error: BaseException, target: AwsTarget) -> RemoteError:
     """The hook could not make credentials of the connection. Its own text may hold parts of the connection."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     name = f"Airflow connection {target.conn_id!r}"
-    if isinstance(error, (ClientError, BotoCoreError)):
+    if isinstance(error, (ClientError, BotoCoreError, ResponseParserError)):
         call = Call(
             service="sts",
             operation="AssumeRole",
@@ -194,9 +191,7 @@ def _unresolvable(error: BaseException, target: AwsTarget) -> RemoteError:
         )
         return translate(error, call)
     if isinstance(error, OSError):
-        return Unavailable(
-            f"{name} cannot be resolved at the moment ({type(error).__name__}); it is tried again.", service="airflow"
-        )
+        return Unavailable(f"{name} cannot be resolved at the moment ({type(error).__name__}).", service="airflow")
     return CredentialsExpired(
         f"{name} cannot be made into AWS credentials ({type(error).__name__}): whoever manages it must correct it.",
         service="airflow",
@@ -247,57 +242,3 @@ def _time(value: Any) -> Any:
         return parse_timestamp(value)
     except ValueError:
         return value
-
-
-def _refresh_in_threads(session: Any) -> None:
-    """The hook's refresh of an assumed role calls STS synchronously, in the event loop: put a thread around it."""
-    credentials = getattr(session, "_credentials", None)
-    refresh = getattr(credentials, "_refresh_using", None)
-    if credentials is None or refresh is None or inspect.iscoroutinefunction(refresh):
-        return
-    credentials._refresh_using = ThreadedRefresh(refresh)  # noqa: SLF001 - there is no public way; a test holds it
-
-
-class ThreadedRefresh:
-    """
-    A synchronous refresh of credentials as an awaitable one: in a thread, single-flight, with a time limit.
-
-    aiobotocore calls it before the credentials expire (15 minutes before, then 10 as the last call); while they are
-    valid, only the caller that happened to start it waits for it.
-
-    :param refresh: returns the new credentials; blocks.
-    :param limit: seconds to wait.
-    """
-
-    def __init__(self, refresh: Callable[[], Any], limit: float = REFRESH_LIMIT) -> None:
-        self._refresh, self._limit = refresh, limit
-        self._running: asyncio.Future[Any] | None = None
-        self._failed_at: float | None = None
-        self._failure: BaseException | None = None
-
-    async def __call__(self) -> Any:
-        """
-        The new credentials.
-
-        :raises Exception: whatever ``refresh`` raised; again the same for ``REFRESH_PAUSE`` seconds.
-        :raises CredentialRetrievalError: it took longer than ``limit``; the thread goes on, and the next call joins it.
-        """
-        if self._failure is not None and self._failed_at is not None:
-            if time.monotonic() - self._failed_at < REFRESH_PAUSE:
-                raise self._failure.with_traceback(None)
-            self._failure = None
-        if self._running is None:
-            self._running = asyncio.get_running_loop().run_in_executor(None, self._refresh)
-            self._running.add_done_callback(self._ended)
-        running = self._running
-        done, _ = await asyncio.wait({running}, timeout=self._limit)
-        if not done:
-            from botocore.exceptions import CredentialRetrievalError
-
-            raise CredentialRetrievalError(provider="sts-assume-role", error_msg=f"no answer in {self._limit:g} s")
-        return running.result()
-
-    def _ended(self, running: asyncio.Future[Any]) -> None:
-        self._running = None
-        if not running.cancelled() and (error := running.exception()) is not None:
-            self._failure, self._failed_at = error, time.monotonic()

@@ -9,9 +9,11 @@ import msgspec
 
 from asyncrun.clients.api import Described, Failure
 from asyncrun.clients.budget import Group
-from asyncrun.clients.faults import Call, malformed
+from asyncrun.clients.error_codes import REFUSED_CONTENT
+from asyncrun.clients.faults import malformed
+from asyncrun.clients.wording import Call
 from asyncrun.model.ecs import STOPPED
-from asyncrun.model.errors import RequestRefused
+from asyncrun.model.errors import NotShown, RequestRefused
 
 _PAGES = 1000  # of 100 tasks each: a next token that never ends is an error of the server
 
@@ -85,15 +87,14 @@ class Ecs:
         return self._described("RunTask", answer, "tasks")
 
     async def stop_task(self, cluster: str, task_arn: str, reason: str) -> None:
-        """StopTask; a task that is already stopped or unknown is no error."""
+        """StopTask; a task that is already stopped is no error."""
         try:
             await self._call("StopTask", Group.STOP_TASK, cluster=cluster, task=task_arn, reason=reason)
         except RequestRefused as refused:
             # ECS says "InvalidParameterException" for an unknown task and for a wrong request alike.
-            if refused.code not in ("InvalidParameterException", "ClientException"):
+            if refused.code not in REFUSED_CONTENT:
                 raise
-            if not await self._is_gone(cluster, task_arn):
-                raise
+            await self._only_if_stopped(cluster, task_arn, refused)
 
     async def create_cluster(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """CreateCluster; the ``cluster``."""
@@ -114,12 +115,22 @@ class Ecs:
         answer = await self._call("DeregisterTaskDefinition", Group.ECS_CHANGES, taskDefinition=name)
         return self._one("DeregisterTaskDefinition", answer, "taskDefinition")
 
-    async def _is_gone(self, cluster: str, task_arn: str) -> bool:
+    async def _only_if_stopped(self, cluster: str, task_arn: str, refused: RequestRefused) -> None:
+        """Swallow that refusal if the task has stopped."""
         try:
             described = await self.describe_tasks(cluster, [task_arn])
         except RequestRefused:
-            return False
-        return all(task.get("lastStatus") == STOPPED for task in described.items)
+            raise refused from None
+        if not described.items:
+            raise NotShown(
+                f"ECS does not show task {task_arn}: it is too young, or it was forgotten after its end.",
+                service="ecs",
+                operation="StopTask",
+                code=refused.code,
+                said=refused.said,
+            ) from refused
+        if any(task.get("lastStatus") != STOPPED for task in described.items):
+            raise refused
 
     async def _call(self, operation: str, group: Group, /, **arguments: Any) -> dict[str, Any]:
         return await self._caller.call("ecs", self._caller.region, operation, group, **arguments)

@@ -1,8 +1,8 @@
 """
 Errors of the AWS SDK become errors of ``asyncrun.model.errors``, here and nowhere else.
 
-The error code decides, never the text; where the code is unknown, the HTTP status. AWS's own words are quoted where
-they help the reader (a refused request), and the principal and resource of a denial are cut out of them.
+What was answered is classed by its code (``error_codes``) and told by ``wording``; here stands what was not answered:
+which exception of the SDK is an outage, which one a want of credentials, which one a request that cannot be sent.
 """
 
 from __future__ import annotations
@@ -15,120 +15,16 @@ from typing import Any
 
 import msgspec
 
-from asyncrun.model.errors import (
-    AccessDenied,
-    CredentialsExpired,
-    MalformedAnswer,
-    NotFound,
-    RemoteError,
-    RequestRefused,
-    Throttled,
-    TokenConflict,
-    Unavailable,
-)
+from asyncrun.clients.error_codes import kind_of
+from asyncrun.clients.refresh import RefreshFailed
+from asyncrun.clients.wording import LONGEST_QUOTE, Call, on_the_way, sentence
+from asyncrun.model.errors import CredentialsExpired, MalformedAnswer, RemoteError, RequestRefused, Unavailable
 
-THROTTLING = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "BandwidthLimitExceeded",
-        "SlowDown",
-    }
-)  # not LimitExceededException: for ECS that is a quota of the account, which waiting does not help
-UNAVAILABLE = frozenset(
-    {
-        "ServerException",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "InternalError",
-        "InternalFailure",
-        "InternalServerError",
-        "InternalServerException",
-        "InternalServiceError",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "IDPCommunicationError",
-    }
-)
-CREDENTIALS = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidClientTokenId",
-        "UnrecognizedClientException",
-        "InvalidSignatureException",
-        "SignatureDoesNotMatch",
-        "IncompleteSignature",
-        "IncompleteSignatureException",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "InvalidIdentityToken",
-        "IDPRejectedClaim",
-        "AuthFailure",
-        "RequestExpired",
-        "RequestTimeTooSkewed",
-        "TokenRefreshRequired",
-    }
-)
-DENIED = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "UnauthorizedOperation",
-        "UnauthorizedException",
-        "NotAuthorized",
-        "NotAuthorizedException",
-        "OptInRequired",
-    }
-)
-MISSING = frozenset({"ClusterNotFoundException", "ResourceNotFoundException", "TargetNotFoundException"})
-# ECS has no code of its own for an unknown task definition: "ClientException: Unable to describe task definition".
-MISSING_IN = frozenset({("DescribeTaskDefinition", "ClientException")})
-
-_BY_CODE: tuple[tuple[frozenset[str], type[RemoteError]], ...] = (
-    (THROTTLING, Throttled),
-    (UNAVAILABLE, Unavailable),
-    (CREDENTIALS, CredentialsExpired),
-    (DENIED, AccessDenied),
-    (MISSING, NotFound),
-    (frozenset({"ConflictException"}), TokenConflict),
-)
-_NAMES = {"ecs": "ECS", "logs": "CloudWatch Logs", "sts": "STS"}
-_LONGEST_QUOTE = 500
-_PRINCIPAL = re.compile(r"\bUser: (\S+) is not authorized")
-_RESOURCE = re.compile(r"\bon resource: (arn:\S+)")
-# The SDK quotes arguments that it refuses; one of them may be the value of an environment variable.
-_QUOTED_VALUE = re.compile(r", value: .*?(?=, (?:type|valid))", re.DOTALL)
 _ASSUME = ("AssumeRole", "GetSessionToken", "GetFederationToken")
-
-
-class Call(msgspec.Struct, frozen=True):
-    """
-    What was being asked when an error came.
-
-    :param operation: the API's name, ``DescribeTasks``; empty where no call was made.
-    :param identity: whose credentials, as the end of "the credentials ...".
-    :param steward: who can mend them, as the subject of "must ...".
-    """
-
-    service: str
-    operation: str
-    region: str
-    identity: str
-    steward: str
-
-    @property
-    def text(self) -> str:
-        """As in "ECS DescribeTasks in eu-west-1"."""
-        parts = [_NAMES.get(self.service, self.service), self.operation, f"in {self.region}" if self.region else ""]
-        return " ".join(part for part in parts if part)
+# The SDK quotes arguments that it refuses, and one of them may be the value of an environment variable: what begins a
+# quote, and what may follow it at the end of a report about a single argument.
+_QUOTE = ", value: "
+_TYPES = re.compile(r", type: (<class '[\w.]+'>, valid types: <class '[\w.]+'>(?:, <class '[\w.]+'>)*)\Z")
 
 
 @lru_cache(maxsize=1)
@@ -142,6 +38,7 @@ def sdk_errors() -> tuple[type[BaseException], ...]:
         ClientError,
         BotoCoreError,
         ResponseParserError,
+        RefreshFailed,
         aiohttp.ClientError,
         OSError,  # TimeoutError too
         EOFError,
@@ -193,68 +90,38 @@ def _answered(error: Any, call: Call) -> RemoteError:
     code, status = str(problem.get("Code") or ""), meta.get("HTTPStatusCode") or 0
     operation = str(error.operation_name or call.operation)
     if operation.startswith(_ASSUME):  # the SDK's refresh of credentials, within another call
-        call = msgspec.structs.replace(call, service="sts", operation=operation)
-    said = " ".join(str(problem.get("Message") or "").split())[:_LONGEST_QUOTE]
-    kind = _kind(code, status, call.operation)
+        call = _of_sts(call, operation)
+    said = " ".join(str(problem.get("Message") or "").split())[:LONGEST_QUOTE]
+    if code == str(status):  # what the SDK puts where the answer has no code
+        code = ""
+    kind = kind_of(code, status, call.operation)
     return kind(
-        _message(kind, code or str(status), said, call),
+        sentence(kind, code, said, call) if code else on_the_way(status, call),
         service=call.service,
         operation=call.operation,
         code=code,
         request_id=str(meta.get("RequestId") or ""),
+        said=said,
     )
 
 
-def _kind(code: str, status: int, operation: str) -> type[RemoteError]:
-    for codes, kind in _BY_CODE:
-        if code in codes:
-            return kind
-    if (operation, code) in MISSING_IN:
-        return NotFound
-    if status >= 500:
-        return Unavailable
-    return {429: Throttled, 403: AccessDenied}.get(status, RequestRefused)
+def _of_sts(call: Call, operation: str) -> Call:
+    """The call that the SDK made on the way to that one. What that one names is not STS's business."""
+    return msgspec.structs.replace(call, service="sts", operation=operation, cluster="", definition="", log_group="")
 
 
-def _message(kind: type[RemoteError], code: str, said: str, call: Call) -> str:
-    if kind is CredentialsExpired:
-        return _expired(code, call)
-    if kind is AccessDenied:
-        return _denial(said, call)
-    quote = said or "AWS says no more."
-    return {
-        Throttled: f"AWS throttles {call.text} ({code}): too many calls in this account; it is tried again.",
-        Unavailable: f"{call.text} failed on AWS's side ({code}); it is tried again.",
-        NotFound: f"{call.text} names something that does not exist ({code}): {quote}",
-        TokenConflict: f"{call.text} conflicts with an earlier request of the same token ({code}): {quote}",
-    }.get(kind, f"AWS refuses {call.text} ({code}): {quote}")
-
-
-def _denial(said: str, call: Call) -> str:
-    principal, resource = _PRINCIPAL.search(said), _RESOURCE.search(said)
-    action = f"{call.service}:{call.operation}"
-    whom = principal.group(1) if principal else f"the credentials {call.identity}"
-    where = f" on {resource.group(1).rstrip('.,')}" if resource else ""
-    return f"AWS denies {action} to {whom}. Whoever manages IAM permissions must allow {action}{where}."
-
-
-def _expired(code: str, call: Call) -> str:
-    return (
-        f"AWS does not accept the credentials {call.identity} for {call.text} ({code}): {call.steward} must renew them."
-    )
+Made = Callable[[BaseException, Call], RemoteError]
 
 
 @lru_cache(maxsize=1)
-def _unanswered() -> tuple[tuple[tuple[type[BaseException], ...], Callable[[BaseException, Call], RemoteError]], ...]:
+def _unanswered() -> tuple[tuple[tuple[type[BaseException], ...], Made], ...]:
     """Most specific first."""
-    import aiohttp
     from botocore import exceptions as sdk
     from botocore.parsers import ResponseParserError
 
     no_credentials = (
         sdk.NoCredentialsError,
         sdk.PartialCredentialsError,
-        sdk.CredentialRetrievalError,
         sdk.UnknownCredentialError,
         sdk.NoAuthTokenError,
         sdk.TokenRetrievalError,
@@ -264,9 +131,26 @@ def _unanswered() -> tuple[tuple[tuple[type[BaseException], ...], Callable[[Base
         sdk.ConfigParseError,
         sdk.InvalidConfigError,
         sdk.RefreshWithMFAUnsupportedError,
-        sdk.MetadataRetrievalError,
     )
-    cut = (
+    return (
+        ((RefreshFailed,), _not_renewed),
+        ((ResponseParserError,), _malformed),
+        ((sdk.CredentialRetrievalError, sdk.MetadataRetrievalError), _not_retrieved),
+        (no_credentials, _no_credentials),
+        ((sdk.NoRegionError,), _no_region),
+        (_cuts(), _cut),
+        ((sdk.BotoCoreError,), _not_sent),
+        ((RuntimeError,), _no_credentials),
+    )
+
+
+@lru_cache(maxsize=1)
+def _cuts() -> tuple[type[BaseException], ...]:
+    """Nobody answered, or not to the end."""
+    import aiohttp
+    from botocore import exceptions as sdk
+
+    return (
         sdk.HTTPClientError,
         sdk.ConnectionError,
         sdk.ConnectTimeoutError,
@@ -275,46 +159,91 @@ def _unanswered() -> tuple[tuple[tuple[type[BaseException], ...], Callable[[Base
         EOFError,
         asyncio.IncompleteReadError,
     )
-    return (
-        ((ResponseParserError,), _malformed),
-        (no_credentials, _no_credentials),
-        ((sdk.NoRegionError,), _no_region),
-        (cut, _cut),
-        ((sdk.BotoCoreError,), _not_sent),
-        ((RuntimeError,), _no_credentials),
-    )
 
 
 def _malformed(error: BaseException, call: Call) -> RemoteError:
-    return malformed(call, f"{type(error).__name__}")
+    if call.service == "sts":  # half an answer on the way to credentials says nothing about them
+        return _made(Unavailable, call, f"{call.text} gave half an answer ({_name(error)}).")
+    return malformed(call, _name(error))
 
 
-def _no_credentials(error: BaseException, call: Call) -> RemoteError:
-    return CredentialsExpired(
-        f"There are no usable credentials for {call.text} ({type(error).__name__}): {call.steward} must provide them.",
-        service=call.service,
-        operation=call.operation,
+def _not_renewed(error: BaseException, call: Call) -> RemoteError:
+    return _made(
+        Unavailable,
+        _of_sts(call, "AssumeRole"),
+        f"The credentials {call.identity} could not be renewed for {call.text} ({error}).",
     )
 
 
+def _not_retrieved(error: BaseException, call: Call) -> RemoteError:
+    if not _is_outage(error):
+        return _no_credentials(error, call)
+    return _made(
+        Unavailable,
+        call,
+        f"The source of the credentials {call.identity} gave no useful answer ({_name(error)}).",
+    )
+
+
+def _no_credentials(error: BaseException, call: Call) -> RemoteError:
+    return _made(
+        CredentialsExpired,
+        call,
+        f"There are no usable credentials for {call.text} ({_name(error)}): {call.steward} must provide them.",
+    )
+
+
+def _is_outage(error: BaseException) -> bool:
+    """
+    Whether a source of credentials was away, rather than without credentials for us.
+
+    The SDK's metadata fetchers report a refused connection, a time-out and an answer cut in the middle by the same
+    classes as a refusal; what they were handling tells them apart.
+    """
+    seen, outage = {id(error)}, (*_cuts(), ValueError)
+    cause = error.__cause__ or error.__context__
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, outage):
+            return True
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
 def _no_region(_: BaseException, call: Call) -> RemoteError:
-    return RequestRefused(
+    return _made(
+        RequestRefused,
+        call,
         "No AWS region is known: set region_name on the operator, or in the extra of the Airflow connection.",
-        service=call.service,
-        operation=call.operation,
     )
 
 
 def _cut(error: BaseException, call: Call) -> RemoteError:
-    return Unavailable(
-        f"{call.text} got no answer ({type(error).__name__}); it is tried again.",
-        service=call.service,
-        operation=call.operation,
-    )
+    return _made(Unavailable, call, f"{call.text} got no answer ({_name(error)}).")
 
 
 def _not_sent(error: BaseException, call: Call) -> RemoteError:
-    said = " ".join(_QUOTED_VALUE.sub("", str(error)).split())[:_LONGEST_QUOTE]
-    return RequestRefused(
-        f"{call.text} cannot be sent ({type(error).__name__}): {said}", service=call.service, operation=call.operation
-    )
+    said = " ".join(_unquoted(error).split())[:LONGEST_QUOTE]
+    return _made(RequestRefused, call, f"{call.text} cannot be sent ({_name(error)}): {said}")
+
+
+def _unquoted(error: BaseException) -> str:
+    """
+    What the SDK has against an argument: its path and type, never its value.
+
+    Of several arguments the first only: where a quoted value ends cannot be told, since it may hold anything.
+    """
+    if not may_quote_secrets(error):
+        return str(error)
+    report = str(error).partition("\n")[2]
+    problem = report.partition(_QUOTE)[0].partition("\n")[0]
+    types = _TYPES.search(report) if "\n" not in report and problem != report else None
+    return f"{problem}: {types[1]}" if types else problem
+
+
+def _made(kind: type[RemoteError], call: Call, message: str) -> RemoteError:
+    return kind(message, service=call.service, operation=call.operation)
+
+
+def _name(error: BaseException) -> str:
+    return type(error).__name__

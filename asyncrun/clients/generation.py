@@ -8,14 +8,15 @@ errors, and cancellations that nobody asked for). So the calls in flight are cou
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from asyncrun.clients.credentials import Resolved, resolve
-from asyncrun.clients.faults import Call, sdk_errors, translate
+from asyncrun.clients.faults import sdk_errors, translate
 from asyncrun.clients.parsing import read_cheaply
+from asyncrun.clients.wording import Call
+from asyncrun.model.errors import Unavailable
 from asyncrun.model.refs import AwsTarget
 
 CONNECT_LIMIT = 5
@@ -38,17 +39,11 @@ class Generation:
     def __init__(self, resolved: Resolved) -> None:
         self.resolved = resolved
         self.closed = False
-        self.made_at = time.monotonic()
         self._clients: dict[tuple[str, str], tuple[Any, Any]] = {}
         self._building = asyncio.Lock()
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
-
-    @property
-    def in_flight(self) -> int:
-        """Calls that have not been answered yet."""
-        return self._in_flight
 
     @contextmanager
     def lease(self) -> Iterator[None]:
@@ -66,13 +61,17 @@ class Generation:
         """
         The client of that service and region; made in a thread when it is first asked for.
 
-        :raises RemoteError: it cannot be made.
+        :raises RemoteError: it cannot be made, or all clients were closed meanwhile.
         """
         key = (service, region)
         if key not in self._clients:
             async with self._building:
                 if key not in self._clients:
-                    self._clients[key] = await _build(self.resolved, service, region)
+                    made = await _build(self.resolved, service, region)
+                    if self.closed:  # nobody would close this one
+                        await made[0].__aexit__(None, None, None)
+                        raise Unavailable("This way to AWS was closed while a client of it was being made.")
+                    self._clients[key] = made
         return self._clients[key][1]
 
     async def drain(self) -> None:

@@ -33,36 +33,36 @@ class Logs:
         self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None
     ) -> LogPage:
         """FilterLogEvents for at most 100 streams, sorted by time."""
-        answer = await self._caller.call(
-            "logs",
-            self._region,
+        answer = await self._read(
             "FilterLogEvents",
             Group.FILTER_LOG_EVENTS,
+            next_token,
             logGroupName=group,
             logStreamNames=list(streams),
             startTime=start_ms,
             interleaved=True,  # AWS ignores it and always interleaves (since 2019); moto sorts by time only with it
-            **({"nextToken": next_token} if next_token else {}),
         )
         return LogPage(events=self._events("FilterLogEvents", answer, ""), next_token=answer.get("nextToken") or None)
 
     async def get_log_events(self, group: str, stream: str, *, start_ms: int, next_token: str | None = None) -> LogPage:
         """GetLogEvents forward from ``start_ms``; send the same ``start_ms`` with each token."""
-        answer = await self._caller.call(
-            "logs",
-            self._region,
+        answer = await self._read(
             "GetLogEvents",
             Group.GET_LOG_EVENTS,
+            next_token,
             logGroupName=group,
             logStreamName=stream,
             startTime=start_ms,
             startFromHead=True,
-            **({"nextToken": next_token} if next_token else {}),
         )
         token = answer.get("nextForwardToken")
         if not isinstance(token, str):
             raise malformed(self._caller.describe("logs", "GetLogEvents", self._region), "it has no nextForwardToken")
         return LogPage(events=self._events("GetLogEvents", answer, stream), next_token=token)
+
+    async def _read(self, operation: str, group: Group, next_token: str | None, /, **arguments: Any) -> dict[str, Any]:
+        more = {"nextToken": next_token} if next_token else {}
+        return await self._caller.call("logs", self._region, operation, group, **arguments, **more)
 
     def _events(self, operation: str, answer: Mapping[str, Any], stream: str) -> list[LogEvent]:
         raw = answer.get("events")

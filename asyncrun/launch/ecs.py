@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,20 +10,27 @@ import anyio
 import msgspec
 
 from asyncrun.clients.api import Described, EcsApi
+from asyncrun.launch.advice import advised
+from asyncrun.model.backoff import Backoff
 from asyncrun.model.ecs import parse_task
 from asyncrun.model.errors import (
     LaunchRefused,
     MalformedAnswer,
+    NotShown,
     OutOfCapacity,
     RemoteError,
     RequestRefused,
     Unavailable,
 )
 from asyncrun.model.refs import EcsTaskRef
+from asyncrun.model.settings import Settings
+from asyncrun.model.stopping import stop_reason
 
-# ECS's words for "there is no room now", in RunTask's failures and refusals. RESOURCE:* names what is short.
-# "AGENT": the container instance's agent is not connected.
-_NO_ROOM = ("RESOURCE:", "Capacity is unavailable", "AGENT", "No Container Instances", "EMPTY CAPACITY PROVIDER")
+# ECS's words for "there is no room now". RESOURCE:* names what is short; AGENT: the agent of the container instance is
+# not connected.
+_FULL = ("Capacity is unavailable", "EMPTY CAPACITY PROVIDER")
+_NO_ROOM_FAILURES = (*_FULL, "RESOURCE:", "AGENT", "NO ACTIVE INSTANCES")
+_NO_ROOM_REFUSALS = (*_FULL, "No Container Instances")
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +59,10 @@ _ORDINAL_ROOM = 4
 _LONGEST_STOP_REASON = 255
 
 # A launch is idempotent through its token, so an answer that did not come is asked for again.
-_UNANSWERED = RetryPolicy(multiplier=1, min=1, max=10, stop_after_delay=120)
+_UNANSWERED = Backoff(first=1, longest=10, patience=120)
+# A young task is shown after seconds, mostly.
+_NOT_SHOWN = Backoff(first=1, longest=5)
+_MISSING_GRACE = Settings().missing_grace
 
 
 class EcsLauncher:
@@ -98,22 +108,45 @@ class EcsLauncher:
 
         :raises RemoteError: ListTasks was refused, or nobody answered.
         """
-        arns = await self._api.list_tasks(cluster, started_by=started_by, desired_status="RUNNING")
-        if not arns:
-            return None
-        described = await self._api.describe_tasks(cluster, arns[:100])
+        try:
+            arns = await self._api.list_tasks(cluster, started_by=started_by, desired_status="RUNNING")
+            if not arns:
+                return None
+            described = await self._api.describe_tasks(cluster, arns[:100])
+        except RemoteError as error:
+            raise advised(error) from error.__cause__
         states = [parse_task(raw) for raw in described.items]
         alive = sorted((state.created_at or 0.0, state.arn) for state in states if not state.stopped)
         return EcsTaskRef(cluster=cluster, task_arn=alive[0][1]) if alive else None
 
-    async def stop(self, ref: EcsTaskRef, reason: str) -> None:
+    async def stop(
+        self,
+        ref: EcsTaskRef,
+        reason: str,
+        *,
+        launched_at: float | None = None,
+        missing_grace: float = _MISSING_GRACE,
+    ) -> None:
         """
-        Stop that task; one that has already stopped is no error.
+        Stop that task; one that has already stopped, or that ECS has forgotten, is no error.
 
         :param reason: shown by ECS as ``stoppedReason``.
+        :param launched_at: seconds since the epoch; None: not known, so it may be young.
+        :param missing_grace: setting of that name: until so many seconds after the launch a task that ECS does not show
+            is young, and the call is repeated; after that it is gone.
         :raises RemoteError: StopTask was refused, or nobody answered: the task may still be running.
         """
-        await self._api.stop_task(ref.cluster, ref.task_arn, reason[:_LONGEST_STOP_REASON])
+        age = 0.0 if launched_at is None else max(0.0, time.time() - launched_at)
+        gone_at, misses = _now() + missing_grace - age, 0
+        while True:
+            try:
+                return await self._api.stop_task(ref.cluster, ref.task_arn, reason[:_LONGEST_STOP_REASON])
+            except NotShown:
+                left = gone_at - _now()
+                if left <= 0:
+                    return None
+                misses += 1
+                await anyio.sleep(min(_NOT_SHOWN.wait(misses), left))
 
     async def take_back(self) -> EcsTaskRef | None:
         """
@@ -126,12 +159,12 @@ class EcsLauncher:
             return None
         request, self.unanswered = self.unanswered, None
         ref = _placed(request, await self._api.run_task(request))
-        await self.stop(ref, "Stopped by Airflow: nobody waits for this launch any more")
+        await self.stop(ref, stop_reason("nobody waits for this launch any more"))
         return ref
 
     async def _launch_answered(self, request: Mapping[str, Any]) -> EcsTaskRef:
         """One placement, asked for until it is answered: the token makes that safe."""
-        give_up_at = _now() + _UNANSWERED.stop_after_delay
+        give_up_at = _now() + _UNANSWERED.patience
         attempt = 0
         while True:
             self.unanswered = request
@@ -139,18 +172,16 @@ class EcsLauncher:
                 answer = await self._api.run_task(request)
             except (Unavailable, MalformedAnswer):
                 attempt += 1
-                wait = _UNANSWERED.wait(attempt) * random.uniform(0.5, 1)  # noqa: S311 - jitter, not cryptography
+                wait = _UNANSWERED.wait(attempt)
                 if _now() + wait > give_up_at:
                     raise
                 await anyio.sleep(wait)
             except RemoteError as error:
                 if not attempt:
                     self.unanswered = None
-                if not isinstance(error, RequestRefused):
-                    raise
-                if _no_room(str(error)):
+                if isinstance(error, RequestRefused) and _has(error.said or str(error), _NO_ROOM_REFUSALS):
                     raise OutOfCapacity(f"ECS has no room for the task now: {error}", reasons=(error.code,)) from error
-                raise
+                raise advised(error) from error.__cause__
             else:
                 self.unanswered = None
                 return _placed(request, answer)
@@ -176,20 +207,25 @@ def _placed(request: Mapping[str, Any], answer: Described) -> EcsTaskRef:
     if answer.failures:
         reasons = tuple(failure.reason for failure in answer.failures)
         said = ", ".join(f"{one.reason} {one.detail}".strip() for one in answer.failures)
-        if all(_no_room(reason) for reason in reasons):
+        if all(_has(reason, _NO_ROOM_FAILURES) for reason in reasons):
             raise OutOfCapacity(
                 f"ECS has no room for the task in cluster {cluster!r} now: {said}. Retry later, allow more "
                 "capacity, or set quota_retry to let the launch wait for it",
                 reasons=reasons,
             )
-        raise LaunchRefused(f"ECS did not place the task in cluster {cluster!r}: {said}", reasons=reasons)
+        definition = request.get("taskDefinition")
+        raise LaunchRefused(
+            f"ECS did not place the task in cluster {cluster!r}: {said}. Change task definition {definition!r} or the "
+            "operator's placement arguments, or add container instances to the cluster that fit them",
+            reasons=reasons,
+        )
     if not answer.items or not answer.items[0].get("taskArn"):
         raise MalformedAnswer("ECS accepted RunTask and named no task", service="ecs", operation="RunTask")
     return EcsTaskRef(cluster=cluster, task_arn=str(answer.items[0]["taskArn"]))
 
 
-def _no_room(reason: str) -> bool:
-    return any(words in reason for words in _NO_ROOM)
+def _has(text: str, words: tuple[str, ...]) -> bool:
+    return any(one in text for one in words)
 
 
 def _now() -> float:

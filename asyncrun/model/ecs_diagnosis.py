@@ -9,12 +9,21 @@ them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import msgspec
 
 from asyncrun.model.diagnosis import Cause, Diagnosis
 from asyncrun.model.ecs_definition import TaskPlan
+from asyncrun.model.ecs_outcome import to_blame
+from asyncrun.model.errors import (
+    AccessDenied,
+    CredentialsExpired,
+    MalformedAnswer,
+    NotFound,
+    RemoteError,
+    RequestRefused,
+    Unavailable,
+)
 from asyncrun.model.outcome import ContainerOutcome, Outcome, StopCause, Verdict
 
 
@@ -39,13 +48,24 @@ _KNOWN = (
     ),
     _known(
         Cause.ROLE,
-        r"unable to assume the role|was not authorized to (?:perform: )?sts:AssumeRole",
+        r"unable to assume the role|not authorized to (?:perform: )?sts:AssumeRole",
         "could not start: ECS could not assume its role",
         "Whoever manages IAM must let ecs-tasks.amazonaws.com assume the task's and the execution role.",
     ),
+    # Without a route to AWS neither secrets nor the registry's login nor the log group can be reached, and each says so
+    # in its own words, which go on with this.
+    _known(
+        Cause.NETWORK,
+        r"ResourceInitializationError.*(?:i/o timeout|dial tcp|deadline exceeded|request cancell?ed|RequestCanceled"
+        r"|no such host|connection (?:issue|refused|reset)|network configuration)",
+        "could not start: AWS could not be reached from its network",
+        "Check the subnets' route to AWS's endpoints (NAT, VPC endpoints or a public IP), the security groups, and "
+        "DNS in the VPC.",
+    ),
+    # Each of these begins with "unable to pull secrets or registry auth"; what follows tells which of the two it was.
     _known(
         Cause.SECRET,
-        r"unable to (?:pull|retrieve) secrets?|ssm:GetParameters|secretsmanager:GetSecretValue",
+        r"unable to (?:pull|retrieve) secret(?!s or registry auth)|ssm:GetParameters|secretsmanager:GetSecretValue",
         "could not start: a secret or parameter of the task definition could not be read",
         "Check that the secret exists in that region and that the execution role may read it "
         "(secretsmanager:GetSecretValue, ssm:GetParameters, kms:Decrypt).",
@@ -60,10 +80,18 @@ _KNOWN = (
     ),
     _known(
         Cause.IMAGE,
-        r"CannotPull(?:Container|ECRContainer|ImageManifest)|pull(?:ing)? image|manifest unknown|pull registry auth",
+        r"CannotPull(?:Container|ECRContainer|ImageManifest)|pull(?:ing)? image|manifest unknown"
+        r"|(?:pull|retrieve) (?:ecr )?registry auth|ecr:GetAuthorizationToken",
         "could not start: its image could not be pulled",
         "Check the image's name and tag, the permission of the execution role to pull it, and the network's route to "
         "the registry.",
+    ),
+    _known(
+        Cause.SECRET,
+        r"secrets or registry auth",
+        "could not start: a secret, or the login to the image's registry, could not be read",
+        "Check that the secrets of the task definition exist, and that the execution role may read them and may log in "
+        "to the registry.",
     ),
     _known(
         Cause.CAPACITY,
@@ -73,9 +101,9 @@ _KNOWN = (
     ),
     _known(
         Cause.NETWORK,
-        r"network interface|\bENI\b|ResourceInitializationError.*(?:i/o timeout|dial tcp|deadline|request canceled)",
-        "could not start: its network was not usable",
-        "Check the subnets' route to AWS's endpoints (NAT, VPC endpoints or a public IP) and the security groups.",
+        r"network interface|\bENI\b",
+        "could not start: its network interface could not be had",
+        "Check that the subnets have free addresses, and the account's quota of network interfaces; else retry.",
     ),
     _known(
         Cause.START,
@@ -87,18 +115,32 @@ _KNOWN = (
 )
 
 
-def diagnose(outcome: Outcome, plan: TaskPlan | None = None) -> Diagnosis:
+def diagnose(outcome: Outcome, plan: TaskPlan | None = None, error: RemoteError | None = None) -> Diagnosis:
     """
     Explain the end of an ECS task: what happened, why, with which evidence, and what to do next.
 
     :param outcome: as ``decide`` gave it, or ``gave_up``.
     :param plan: the task definition, where it may be read: adds memory limits and image names.
+    :param error: for which we gave up: says who must act.
     """
     if outcome.verdict is Verdict.SUCCEEDED:
         return Diagnosis(summary=f"{_who(outcome)} exited with 0", cause=Cause.NONE)
-    explain = _BY_STOP_CAUSE.get(outcome.stop_cause) if outcome.stop_cause else _BY_VERDICT.get(outcome.verdict)
-    diagnosis = explain(outcome) if explain else _from_reasons(outcome, plan)
-    return msgspec.structs.replace(diagnosis, evidence=_evidence(outcome))
+    return msgspec.structs.replace(_explained(outcome, plan, error), evidence=_evidence(outcome))
+
+
+def _explained(outcome: Outcome, plan: TaskPlan | None, error: RemoteError | None) -> Diagnosis:
+    match outcome.stop_cause, outcome.verdict:
+        case StopCause.DEADLINE, _:
+            return _deadline(outcome)
+        case StopCause.ACCESS, _:
+            return _unwatchable(outcome, error)
+        case _, Verdict.EVICTED:
+            return _evicted(outcome)
+        case _, Verdict.STOPPED:
+            return _stopped(outcome)
+        case _, Verdict.LOST:
+            return _lost(outcome)
+    return _from_reasons(outcome, plan)
 
 
 def _from_reasons(outcome: Outcome, plan: TaskPlan | None) -> Diagnosis:
@@ -118,7 +160,7 @@ def _from_reasons(outcome: Outcome, plan: TaskPlan | None) -> Diagnosis:
 
 
 def _exit(outcome: Outcome) -> Diagnosis:
-    failed = _failed_container(outcome)
+    failed = to_blame(outcome)
     if failed is None:
         return Diagnosis(
             summary=f"the task failed: {outcome.reason or 'ECS gives no reason'}",
@@ -128,7 +170,6 @@ def _exit(outcome: Outcome) -> Diagnosis:
         why = failed.reason or outcome.reason or "ECS gives no reason"
         return Diagnosis(
             summary=f"container {failed.name!r} ended without an exit code: {why}",
-            cause=Cause.START if outcome.started_at is None else Cause.UNKNOWN,
             next_step="Look at the container's reason in the ECS console.",
         )
     if (name := failed.signal) is not None:
@@ -146,19 +187,37 @@ def _exit(outcome: Outcome) -> Diagnosis:
 
 
 def _deadline(outcome: Outcome) -> Diagnosis:
+    if outcome.not_ended:
+        return Diagnosis(
+            summary=f"the task took longer than allowed ({outcome.our_reason}); {outcome.not_ended}",
+            cause=Cause.DEADLINE,
+            next_step="Stop the task by hand if it still runs; then raise that limit, or find out from the log what "
+            "took so long.",
+        )
     return Diagnosis(
-        summary=f"the task was stopped because it took longer than allowed: {outcome.reason}",
+        summary=f"the task was stopped because it took longer than allowed: {outcome.our_reason}",
         cause=Cause.DEADLINE,
         next_step="Raise that limit, or find out from the log what took so long.",
     )
 
 
-def _access(outcome: Outcome) -> Diagnosis:
+# The first class that fits, so the narrow ones come first.
+_MENDING: tuple[tuple[type[RemoteError], str], ...] = (
+    (CredentialsExpired, "Whoever manages the connection must give it usable credentials"),
+    (AccessDenied, "Whoever manages permissions must restore access"),
+    (NotFound, "Find out whether the cluster was deleted, or the connection now leads to another account or region"),
+    (MalformedAnswer, "Find out what changes AWS's answers on their way (a proxy?), or report this as a defect"),
+    (RequestRefused, "Mend what this call was refused for"),
+    (Unavailable, "Find out why AWS cannot be reached from the triggerer"),
+)
+
+
+def _unwatchable(outcome: Outcome, error: RemoteError | None) -> Diagnosis:
+    mending = next((text for kind, text in _MENDING if isinstance(error, kind)), "Restore access")
     return Diagnosis(
-        summary=f"the task can no longer be watched, and may still be running: {outcome.reason}",
+        summary=f"the task can no longer be watched, and may still be running: {outcome.our_reason}",
         cause=Cause.ACCESS,
-        next_step="Whoever manages permissions must restore access; then stop the task by hand, or clear the Airflow "
-        "task.",
+        next_step=f"{mending}; then stop the task by hand, or clear the Airflow task.",
     )
 
 
@@ -186,38 +245,28 @@ def _stopped(outcome: Outcome) -> Diagnosis:
 
 def _lost(outcome: Outcome) -> Diagnosis:
     return Diagnosis(
-        summary=f"ECS no longer knows the task, so how it ended cannot be known: {outcome.reason}",
+        summary=f"ECS no longer knows the task, so how it ended cannot be known: {outcome.our_reason}",
         cause=Cause.LOST,
         next_step="ECS forgets stopped tasks after about an hour: its logs may tell how it ended.",
     )
 
 
-_BY_STOP_CAUSE: dict[StopCause, Callable[[Outcome], Diagnosis]] = {
-    StopCause.DEADLINE: _deadline,
-    StopCause.ACCESS: _access,
-}
-_BY_VERDICT: dict[Verdict, Callable[[Outcome], Diagnosis]] = {
-    Verdict.EVICTED: _evicted,
-    Verdict.STOPPED: _stopped,
-    Verdict.LOST: _lost,
-}
-
-
 def _reasons(outcome: Outcome) -> list[tuple[ContainerOutcome | None, str]]:
-    """Every reason that ECS gives, the deciding container's first, the task's own last."""
-    containers = sorted(outcome.containers, key=lambda one: (one.name != outcome.decided_by, not one.essential))
-    found: list[tuple[ContainerOutcome | None, str]] = [(one, one.reason) for one in containers if one.reason]
+    """
+    Every reason that ECS gives for this end: the container's to blame first, the task's own last.
+
+    What befell a container that is not essential has ended nothing, unless no container came to run.
+    """
+    blamed = to_blame(outcome)
+    containers = sorted(outcome.containers, key=lambda one: (one is not blamed, not one.essential))
+    found: list[tuple[ContainerOutcome | None, str]] = [
+        (one, one.reason)
+        for one in containers
+        if one.reason and (one.essential or one is blamed or outcome.verdict is Verdict.NEVER_STARTED)
+    ]
     if outcome.reason:
         found.append((None, outcome.reason))
     return found
-
-
-def _failed_container(outcome: Outcome) -> ContainerOutcome | None:
-    """The container to blame: the deciding one, unless it is an essential one beside it that failed."""
-    chosen = outcome.container(outcome.decided_by)
-    if chosen is None or chosen.exit_code != 0:
-        return chosen
-    return next((one for one in outcome.containers if one.essential and one.exit_code), chosen)
 
 
 def _detail(cause: Cause, container: ContainerOutcome | None, plan: TaskPlan | None) -> str:

@@ -28,7 +28,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
 
 
-def decide(state: EcsTaskState, plan: TaskPlan | None, container_name: str | None = None) -> Decision | None:
+def decide(
+    state: EcsTaskState, plan: TaskPlan | None, container_name: str | None = None, *, stopping: bool = False
+) -> Decision | None:
     """
     What became of a task, or None while that is open.
 
@@ -37,6 +39,8 @@ def decide(state: EcsTaskState, plan: TaskPlan | None, container_name: str | Non
 
     :param plan: None where the task definition may not be read: then every container counts as essential.
     :param container_name: the user's container, which decides; None: the first essential one of the definition.
+    :param stopping: we have asked ECS to stop it: a program may answer that with 0, so until ECS says why the task
+        ended, nothing is complete.
     """
     if not state.stopped and state.desired_status != STOPPED:
         return None
@@ -46,28 +50,67 @@ def decide(state: EcsTaskState, plan: TaskPlan | None, container_name: str | Non
     containers = _in_plan_order([_container(one, essential) for one in state.containers], plan)
     decider = _decider(containers, plan, container_name)
     outcome = Outcome(
-        verdict=_verdict(state, containers, decider),
+        verdict=_verdict(state, containers, decider, stopping=stopping),
         containers=tuple(containers),
         decided_by=decider,
-        exit_code=next((one.exit_code for one in containers if one.name == decider), None),
+        exit_code=_exit_code(containers, decider),
         code=state.stop_code,
         reason=state.stopped_reason,
         started_at=state.started_at,
         finished_at=state.execution_stopped_at or state.stopped_at,
     )
-    return Decision(outcome=outcome, complete=_is_complete(state, outcome))
+    return Decision(outcome=outcome, complete=_is_complete(state, outcome, stopping=stopping))
 
 
-def gave_up(state: EcsTaskState | None, cause: StopCause, reason: str, verdict: Verdict) -> Outcome:
-    """The outcome of a run that we stopped (deadline) or can no longer see (access), with what is known of it."""
-    containers = () if state is None else tuple(_container(one, None) for one in state.containers)
-    return Outcome(
-        verdict=verdict,
-        containers=containers,
-        reason=reason,
-        started_at=None if state is None else state.started_at,
-        stop_cause=cause,
+def gave_up(
+    verdict: Verdict,
+    our_reason: str,
+    cause: StopCause | None = None,
+    *,
+    not_ended: str = "",
+    state: EcsTaskState | None = None,
+    plan: TaskPlan | None = None,
+    container_name: str | None = None,
+) -> Outcome:
+    """
+    The outcome of a run whose end we did not see: stopped at its deadline, out of our sight, or lost.
+
+    :param our_reason: why, in our words.
+    :param cause: None: lost.
+    :param not_ended: see ``Outcome``.
+    :param state: the last one seen, None if none was.
+    :param plan: see ``decide``.
+    :param container_name: see ``decide``.
+    """
+    made = Outcome(verdict=verdict, stop_cause=cause, our_reason=our_reason, not_ended=not_ended)
+    if state is None:
+        return made
+    essential = _essential_names(state, plan)
+    containers = _in_plan_order([_container(one, essential) for one in state.containers], plan)
+    decider = _decider(containers, plan, container_name)
+    return msgspec.structs.replace(
+        made,
+        containers=tuple(containers),
+        decided_by=decider,
+        exit_code=_exit_code(containers, decider),
+        code=state.stop_code,
+        reason=state.stopped_reason,
+        started_at=state.started_at,
     )
+
+
+def to_blame(outcome: Outcome) -> ContainerOutcome | None:
+    """
+    The container that the user should look at, None if there is none.
+
+    That is the deciding one, unless it only ended because another essential one failed: ECS then stops it, so that it
+    ends with 143, or with 0.
+    """
+    chosen = outcome.container(outcome.decided_by)
+    if outcome.verdict not in (Verdict.FAILED, Verdict.NEVER_STARTED) or (chosen and _failed_by_itself(chosen)):
+        return chosen
+    failed = (one for one in outcome.containers if one.essential and _failed_by_itself(one))
+    return next(failed, chosen)
 
 
 def _essential_names(state: EcsTaskState, plan: TaskPlan | None) -> frozenset[str]:
@@ -81,13 +124,14 @@ def _have_stopped(state: EcsTaskState, names: frozenset[str | None]) -> bool:
     return bool(watched) and all(one.status == STOPPED for one in watched)
 
 
-def _container(state: EcsContainerState, essential: frozenset[str] | None) -> ContainerOutcome:
+def _container(state: EcsContainerState, essential: frozenset[str]) -> ContainerOutcome:
     return ContainerOutcome(
-        name=state.name,
-        exit_code=state.exit_code,
-        reason=state.reason,
-        essential=essential is None or state.name in essential,
+        name=state.name, exit_code=state.exit_code, reason=state.reason, essential=state.name in essential
     )
+
+
+def _exit_code(containers: list[ContainerOutcome], name: str | None) -> int | None:
+    return next((one.exit_code for one in containers if one.name == name), None)
 
 
 def _in_plan_order(containers: list[ContainerOutcome], plan: TaskPlan | None) -> list[ContainerOutcome]:
@@ -110,7 +154,9 @@ def _decider(containers: list[ContainerOutcome], plan: TaskPlan | None, wanted: 
     return next((one.name for one in (*failed, *well, *by_name)), None)
 
 
-def _verdict(state: EcsTaskState, containers: list[ContainerOutcome], decider: str | None) -> Verdict:
+def _verdict(
+    state: EcsTaskState, containers: list[ContainerOutcome], decider: str | None, *, stopping: bool
+) -> Verdict:
     if state.stop_code == "TaskFailedToStart":
         return Verdict.NEVER_STARTED
     chosen = next((one for one in containers if one.name == decider), None)
@@ -125,7 +171,9 @@ def _verdict(state: EcsTaskState, containers: list[ContainerOutcome], decider: s
         return Verdict.SUCCEEDED
     if chosen is None or (chosen.exit_code is None and state.started_at is None):
         return Verdict.NEVER_STARTED
-    return Verdict.FAILED
+    failed = _failed_by_itself(chosen) or _failed_beside(containers, chosen)
+    # Where ECS does not say why it ended: a signal was what we asked for.
+    return Verdict.STOPPED if stopping and not state.stop_code and not failed else Verdict.FAILED
 
 
 def _failed_beside(containers: list[ContainerOutcome], chosen: ContainerOutcome) -> bool:
@@ -149,9 +197,11 @@ def _all_exited(containers: list[ContainerOutcome]) -> bool:
     return all(one.exit_code is not None for one in containers if one.essential)
 
 
-def _is_complete(state: EcsTaskState, outcome: Outcome) -> bool:
-    if state.stopped or outcome.verdict is Verdict.SUCCEEDED:
+def _is_complete(state: EcsTaskState, outcome: Outcome, *, stopping: bool) -> bool:
+    if state.stopped:
         return True
+    if outcome.verdict is Verdict.SUCCEEDED:
+        return bool(state.stop_code) or not stopping
     return bool(state.stop_code and state.stopped_reason) and all(
         one.exit_code is not None or one.reason for one in outcome.containers if one.essential
     )

@@ -80,7 +80,8 @@ def _from_arguments(state: EcsTaskState, watch: EcsTaskWatch) -> Streams:
     containers = tuple(sorted(one.name for one in state.containers))
     if not watch.log_group or not watch.log_stream_prefix:
         remark = (
-            "No log can be shown: allow ecs:DescribeTaskDefinition, or give awslogs_group and awslogs_stream_prefix"
+            "No log can be shown: where the task definition is not known, awslogs_group and awslogs_stream_prefix must "
+            "say where it is"
         )
         return Streams(containers, remarks=(remark,))
     if not containers:

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 import msgspec
 
-from asyncrun.model.errors import MalformedAnswer
 from asyncrun.model.refs import AwsTarget, EcsTaskRef
+from asyncrun.model.stored import from_plain, to_plain
 
 VERSION = 1
 
@@ -33,8 +33,7 @@ class _Watch(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as Airflow stores a trigger's arguments."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
-        return plain
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, plain: object) -> Self:
@@ -43,10 +42,7 @@ class _Watch(msgspec.Struct, frozen=True, kw_only=True):
 
         :raises MalformedAnswer: where it is something else.
         """
-        try:
-            return msgspec.convert(plain, cls)
-        except msgspec.ValidationError as error:
-            raise MalformedAnswer(f"the trigger's arguments cannot be read: {error}") from error
+        return from_plain(plain, cls, "the trigger's arguments")
 
 
 class EcsTaskWatch(_Watch, frozen=True, kw_only=True):
@@ -62,6 +58,8 @@ class EcsTaskWatch(_Watch, frozen=True, kw_only=True):
     :param end_in_triggerer: success may end without a worker.
     :param end_reason: why it ends where it ends, for the log.
     :param push_result: write the last line as XCom ``return_value`` where it ends in the triggerer.
+    :param wants_result: a success carries the last line: for that, or for the worker where it ends there. (Rows that an
+        older release wrote do not say; a worker that does not want it leaves it.)
     :param number_logs_exception: how many last lines a failure carries.
     :param launched_at: seconds since the epoch; None: not by this attempt.
     :param slot_ms: setting ``log_slot``, fixed for the run so that a replay makes equal records.
@@ -79,6 +77,7 @@ class EcsTaskWatch(_Watch, frozen=True, kw_only=True):
     number_logs_exception: int = 10
     launched_at: float | None = None
     slot_ms: int = 50
+    wants_result: bool = True
 
 
 class _StateWatch(_Watch, frozen=True, kw_only=True):

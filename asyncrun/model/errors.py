@@ -7,8 +7,9 @@ The errors of asyncrun. The class says who must act; attributes carry the facts;
     ├── InvalidArgument            the author of the DAG: an argument cannot work
     ├── InvalidSetting             whoever runs Airflow: a value in [asyncrun] cannot work
     ├── RemoteError                a call to AWS or Kubernetes was answered by an error, or by nothing
-    │   ├── Unavailable            nobody yet, it is tried again: 5xx, refused, timed out
-    │   │   └── Throttled          nobody yet, it is tried again: too many calls in this account
+    │   ├── Unavailable            nobody yet, a later call may work: 5xx, refused, timed out
+    │   │   ├── Throttled          nobody yet, a later call will work: too many calls in this account
+    │   │   └── NotShown           nobody yet: ECS does not show the task, which is too young or forgotten
     │   ├── AccessDenied           whoever manages permissions
     │   │   └── CredentialsExpired whoever manages the connection: no usable credentials
     │   ├── NotFound               the author of the DAG: the cluster, definition or log group does not exist
@@ -22,14 +23,15 @@ The errors of asyncrun. The class says who must act; attributes carry the facts;
         ├── NeverStarted           whoever wrote the definition, or the platform: no container ran
         ├── Evicted                a retry: the platform took the machine or the spot capacity away
         ├── StoppedByUser          nobody: somebody stopped it on purpose
-        ├── DeadlineExceeded       the author of the DAG: it took longer than its deadline; it was stopped
+        ├── DeadlineExceeded       the author of the DAG: it took longer than its deadline, and was told to stop
         ├── Lost                   whoever runs the platform: it can no longer be found
         └── Unwatchable            whoever manages permissions: we can no longer see it; it may still be running
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import copy
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from asyncrun.model.diagnosis import Diagnosis
@@ -79,31 +81,52 @@ class RemoteError(AsyncrunError):
     :param operation: the API's name for the call, ``DescribeTasks``; empty where no call was made.
     :param code: the service's own error code, ``AccessDeniedException``; empty where there was no answer.
     :param request_id: what the platform's support asks for; empty where there was no answer.
+    :param said: the service's own words; empty where there was no answer.
     """
 
     def __init__(
-        self, message: str, *, service: str = "", operation: str = "", code: str = "", request_id: str = ""
+        self,
+        message: str,
+        *,
+        service: str = "",
+        operation: str = "",
+        code: str = "",
+        request_id: str = "",
+        said: str = "",
     ) -> None:
         self.service, self.operation, self.code, self.request_id = service, operation, code, request_id
+        self.said = said
         super().__init__(message)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Keyword-only facts do not survive the default pickling of exceptions."""
-        return (_rebuild_remote, (type(self), str(self), self.service, self.operation, self.code, self.request_id))
+        facts = (self.service, self.operation, self.code, self.request_id, self.said)
+        return (_rebuild_remote, (type(self), str(self), *facts))
+
+    def advising(self, advice: str) -> Self:
+        """The same error with another sentence: what to do now."""
+        error = copy.copy(self)
+        error.args = (f"{str(self).removesuffix('.')}. {advice}",)
+        error.__cause__ = self.__cause__
+        return error
 
 
 def _rebuild_remote(
-    kind: type[RemoteError], message: str, service: str, operation: str, code: str, request_id: str
+    kind: type[RemoteError], message: str, service: str, operation: str, code: str, request_id: str, said: str = ""
 ) -> RemoteError:
-    return kind(message, service=service, operation=operation, code=code, request_id=request_id)
+    return kind(message, service=service, operation=operation, code=code, request_id=request_id, said=said)
 
 
 class Unavailable(RemoteError):
-    """No useful answer: 5xx, refused or cut connection, time-out. A later call may well work."""
+    """No useful answer: 5xx, refused or cut connection, time-out, a gateway's page. A later call may well work."""
 
 
 class Throttled(Unavailable):
     """Too many calls in this account and region; a later call will work."""
+
+
+class NotShown(Unavailable):
+    """ECS does not know the task: moments after its launch it will, an hour after its end it never will again."""
 
 
 class AccessDenied(RemoteError):
@@ -190,4 +213,4 @@ class Lost(RunFailed):
 
 
 class Unwatchable(RunFailed):
-    """Access to the run was refused for longer than ``access_grace``; it may still be running."""
+    """It can no longer be watched (access refused for too long, unreadable answers), and may still be running."""

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from asyncrun.model.diagnosis import Diagnosis
-from asyncrun.model.errors import MalformedAnswer
 from asyncrun.model.outcome import Outcome
 from asyncrun.model.refs import EcsTaskRef
+from asyncrun.model.stored import from_plain, to_plain
 
 VERSION = 1
+RESULT_LIMIT = 256 * 1024
+"""Bytes of ``result``. It passes through the database, and through the supervisor, which serves one triggerer's
+requests one after the other. CloudWatch took no longer lines until 2025 (now 1 MB)."""
+LAST_LINES_LIMIT = 64 * 1024
+"""Bytes of all ``last_lines`` together, which are shown in one exception's text."""
+_LONGEST_REPR = 500  # characters
 
 
 class CompletionEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,8 +28,9 @@ class CompletionEvent(msgspec.Struct, frozen=True, kw_only=True):
     :param ref: which run.
     :param outcome: what became of it.
     :param diagnosis: why.
-    :param last_lines: the last lines of the deciding container, for the exception.
-    :param result: the very last line of that container, for the XCom ``return_value``; None if it wrote nothing.
+    :param last_lines: of a failure: the last lines of the container to blame, for the exception.
+    :param result: of a success: the very last line of the deciding container, for the XCom ``return_value``; None if it
+        wrote nothing, or nobody wants it.
     :param version: of this structure; readers accept every older one.
     """
 
@@ -35,8 +43,7 @@ class CompletionEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_payload(self) -> dict[str, Any]:
         """Plain values, as Airflow stores them."""
-        payload: dict[str, Any] = msgspec.to_builtins(self)
-        return payload
+        return _Payload(to_plain(self))
 
     @classmethod
     def from_payload(cls, payload: object) -> CompletionEvent:
@@ -45,7 +52,39 @@ class CompletionEvent(msgspec.Struct, frozen=True, kw_only=True):
 
         :raises MalformedAnswer: where it is something else.
         """
-        try:
-            return msgspec.convert(payload, cls)
-        except msgspec.ValidationError as error:
-            raise MalformedAnswer(f"the trigger's event cannot be read: {error}") from error
+        return from_plain(payload, cls, "the trigger's event")
+
+
+class _Payload(dict[str, Any]):
+    """
+    An ordinary dict but for its ``repr``, which Airflow's triggerer writes into the task log, through a pipe that all
+    triggers share, as "Trigger fired event": neither a long line nor one that is not to be logged may come there.
+    """
+
+    def __repr__(self) -> str:
+        text = f"{self['outcome']['verdict']}: {self['diagnosis']['summary']}"
+        return text if len(text) <= _LONGEST_REPR else f"{text[:_LONGEST_REPR]}..."
+
+
+def cut_result(line: str) -> tuple[str, int]:
+    """
+    A last line as it may be a ``result``.
+
+    :return: its first ``RESULT_LIMIT`` bytes, and how many bytes were cut.
+    """
+    whole = line.encode(errors="replace")  # a half of a surrogate pair is nothing that UTF-8 could carry
+    kept = whole[:RESULT_LIMIT]
+    return kept.decode(errors="ignore"), len(whole) - len(kept)
+
+
+def cut_last_lines(lines: Iterable[str]) -> tuple[str, ...]:
+    """As many of the last of these lines as ``LAST_LINES_LIMIT`` allows; how many are missing is said first."""
+    every = tuple(lines)
+    room, first = LAST_LINES_LIMIT, len(every)
+    while first and (room := room - len(every[first - 1].encode(errors="replace"))) >= 0:
+        first -= 1
+    if not first:
+        return every
+    if first == len(every):  # not even one of them
+        return (every[-1].encode(errors="replace")[:LAST_LINES_LIMIT].decode(errors="ignore") + " ... [cut]",)
+    return (f"[{first} earlier lines are left out here: {LAST_LINES_LIMIT} bytes are shown at most]", *every[first:])

@@ -61,13 +61,15 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """
     What became of a run, with the facts that prove it.
 
-    :param decided_by: name of the container whose end decided, None where none did.
-    :param exit_code: exit code of that container.
+    :param decided_by: name of the container whose end decides, None where none does.
+    :param exit_code: exit code of that container; None where it has none, or has not ended.
     :param code: the platform's code, e.g. ECS ``stopCode``; empty if none.
-    :param reason: the platform's sentence, e.g. ECS ``stoppedReason``; empty if none.
+    :param reason: the platform's sentence, e.g. ECS ``stoppedReason``; empty if none. Never words of ours.
     :param started_at: seconds since the epoch, None if it never started.
     :param finished_at: seconds since the epoch, None if unknown.
     :param stop_cause: set when we stopped it or gave up on it.
+    :param our_reason: why we did, in our words; empty where the platform's facts decide.
+    :param not_ended: of a run that we stopped and whose end we did not see: why it may still be running.
     """
 
     verdict: Verdict
@@ -79,6 +81,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float | None = None
     finished_at: float | None = None
     stop_cause: StopCause | None = None
+    our_reason: str = ""
+    not_ended: str = ""
 
     def container(self, name: str | None) -> ContainerOutcome | None:
         """The outcome of the container of that name, or None."""

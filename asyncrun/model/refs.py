@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Any
+
 import msgspec
+
+from asyncrun.model.stored import from_plain, to_plain
 
 
 class EcsTaskRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +42,48 @@ class EcsTaskRef(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return self.task_arn
+
+
+class LaunchPhase(StrEnum):
+    """Who answers for a launched run. The values lie in Airflow's database."""
+
+    LAUNCHED = "launched"
+    """The worker of the try that launched it, or took it over."""
+    HANDED_OVER = "handed over"
+    """The trigger, which survives restarts and reports the end to the same try."""
+    SETTLED = "settled"
+    """Nobody any more: its end is known to the try that waited for it."""
+
+
+class LaunchRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a try writes down of its run for the next try, which reads it if the worker died.
+
+    Lies in Airflow's task state store: fields are only ever added, with a default.
+
+    :param ti_id: the task instance's UUID, new for each try.
+    :param noted_at: when the run was launched or taken over, seconds since the epoch.
+    """
+
+    ref: EcsTaskRef
+    ti_id: str
+    try_number: int
+    phase: LaunchPhase
+    noted_at: float = 0.0
+    version: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as Airflow stores them."""
+        return to_plain(self)
+
+    @classmethod
+    def from_dict(cls, plain: object) -> LaunchRecord:
+        """
+        Read what ``to_dict`` wrote, in this or an older release.
+
+        :raises MalformedAnswer: where it is something else.
+        """
+        return from_plain(plain, cls, "an earlier try's note of its launch")
 
 
 class AwsTarget(msgspec.Struct, frozen=True, kw_only=True):

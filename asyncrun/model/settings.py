@@ -6,16 +6,20 @@ This table is the only place where they stand; the provider's metadata and the d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
 
 from asyncrun.model.errors import InvalidSetting
 
 SECTION = "asyncrun"
 
+# Every setting has a top that no sensible value exceeds: inf, or a time in ms, would be met only where it hurts.
+_HOUR, _DAY = 3600.0, 86400.0  # s
 
-def _number(default: float, unit: str, why: str, *, at_least: float = 0, at_most: float = float("inf")) -> Any:
+
+def _number(default: float, unit: str, why: str, *, at_most: float, at_least: float = 0) -> Any:
     return field(
         default=default, metadata={"unit": unit, "why": why, "at_least": at_least, "at_most": at_most, "choices": ()}
     )
@@ -53,58 +57,94 @@ class Settings:
         at_least=0.1, at_most=30,
     )  # fmt: skip
     poll_interval: float = _number(
-        1, "s", "shortest time between two rounds of DescribeTasks for a cluster: how soon an end is seen", at_least=0.1
+        1,
+        "s",
+        "shortest time between two rounds of DescribeTasks for a cluster: how soon an end is seen",
+        at_least=0.1,
+        at_most=_HOUR,
     )
     missing_grace: float = _number(
-        60, "s", "a task reported MISSING for that long is believed to be gone: RunTask is eventually consistent"
+        60,
+        "s",
+        "a task reported MISSING for that long is believed to be gone: RunTask is eventually consistent",
+        at_most=_DAY,
     )
     access_grace: float = _number(
         300, "s", "denied or expired credentials, or a missing cluster, fail the runs after that long: time for a "
-        "rotation or an upgrade",
+        "rotation or an upgrade", at_most=7 * _DAY,
     )  # fmt: skip
     reason_wait: float = _number(
-        15, "s", "after an unclean end, wait that long for ECS to add stopCode and stoppedReason"
+        15, "s", "after an unclean end, wait that long for ECS to add stopCode and stoppedReason", at_most=_HOUR
     )
     connection_ttl: float = _number(
         300, "s", "an Airflow connection is looked up again after that long: each look-up is a serial round trip "
-        "of 50-230 ms", at_least=1,
+        "of 50-230 ms", at_least=1, at_most=_DAY,
     )  # fmt: skip
     watcher_linger: float = _number(
-        5, "s", "a shared watcher without subscribers stops after that long: the next run often comes soon"
+        5,
+        "s",
+        "a shared watcher without subscribers stops after that long: the next run often comes soon",
+        at_most=_HOUR,
     )
     logs_poll_interval: float = _number(
-        1, "s", "shortest time between two rounds of FilterLogEvents for a log group", at_least=0.1
+        1, "s", "shortest time between two rounds of FilterLogEvents for a log group", at_least=0.1, at_most=_HOUR
     )
     logs_poll_idle: float = _number(
-        5, "s", "longest time between two rounds of FilterLogEvents for a quiet log group", at_least=0.1
+        5, "s", "longest time between two rounds of FilterLogEvents for a quiet log group", at_least=0.1, at_most=_HOUR
     )
     logs_overlap: float = _number(
-        15, "s", "every round reads that far back again: the awslogs driver flushes every 5 s, and events may be late"
+        15,
+        "s",
+        "CloudWatch shows a line at most that long after it took it in: streams are read again from their last event "
+        "of before that, however old it is; what shows later is looked for every five minutes, ten minutes back",
+        at_most=_HOUR,
     )
     logs_quiet_period: float = _number(
-        12, "s", "a log is read to its end when nothing new came for that long: the awslogs driver flushes every 5 s"
+        12,
+        "s",
+        "a log is read to its end when nothing new came for that long: the awslogs driver flushes every 5 s",
+        at_most=_HOUR,
     )
-    logs_drain_limit: float = _number(60, "s", "longest wait for the end of a log; what is cut is said in the log")
-    log_line_limit: int = _number(16384, "bytes", "longer lines are cut, and say so", at_least=256)
-    log_rate: int = _number(200, "lines/s", "per run; the triggerer's log pipe moves 65-340 KiB/s in all", at_least=1)
-    log_size_limit: int = _number(50 * 2**20, "bytes", "total per run; the rest is counted and skipped", at_least=65536)
-    log_last_lines: int = _number(200, "lines", "the last lines are never skipped: they hold the error", at_least=10)
+    logs_drain_limit: float = _number(
+        60, "s", "longest wait for the end of a log; what is cut is said in the log", at_most=_DAY
+    )
+    logs_outage_limit: float = _number(
+        600, "s", "that much longer than logs_drain_limit the end of a log is waited for while CloudWatch does not "
+        "answer: most outages are over by then, and a task whose container has ended should not wait for ever",
+        at_most=_DAY,
+    )  # fmt: skip
+    log_line_limit: int = _number(16384, "bytes", "longer lines are cut, and say so", at_least=256, at_most=2**20)
+    log_rate: int = _number(
+        200, "lines/s", "per run, an even share for each of its containers; the triggerer's log pipe moves 65-340 "
+        "KiB/s in all", at_least=1, at_most=10**6,
+    )  # fmt: skip
+    log_size_limit: int = _number(
+        50 * 2**20, "bytes", "total per run, an even share for each of its containers; the rest is counted and skipped",
+        at_least=65536, at_most=2**40,
+    )  # fmt: skip
+    log_last_lines: int = _number(
+        200, "lines", "the last lines are never skipped: they hold the error", at_least=10, at_most=10**5
+    )
     log_slot: int = _number(
         50, "ms", "lines of one container and slot form one record with a millisecond of its own, so that Airflow's "
         "reader shows each once; rounded up to a multiple of the number of containers", at_least=1, at_most=10000,
     )  # fmt: skip
     log_backlog: int = _number(
         32768, "bytes", "of kernel memory in the log socket above which emission waits: a full socket blocks every "
-        "trigger", at_least=1280,
+        "trigger", at_least=1280, at_most=2**30,
     )  # fmt: skip
     ends_per_second: float = _number(
         20,
         "ends/s",
         "with remote logging the supervisor uploads each ended trigger's log in its own loop",
         at_least=0.1,
+        at_most=10**4,
     )
     resume_hold: float = _number(
-        7, "s", "a resume earlier than that after the deferral can fail the task spuriously in Airflow 3.3"
+        7,
+        "s",
+        "a resume earlier than that after the deferral can fail the task spuriously in Airflow 3.3",
+        at_most=_HOUR,
     )
     end_in_triggerer: str = _choice(
         "auto", "success ends without a worker where nothing needs one", "auto", "always", "never"
@@ -114,10 +154,20 @@ class Settings:
         "with it and tasks have reattach=True"
     )
     kill_grace: float = _number(
-        30, "s", "how long an attempt to stop a killed run is repeated in the triggerer when AWS does not answer"
+        30,
+        "s",
+        "how long an attempt to stop a killed run is repeated in the triggerer when AWS does not answer",
+        at_most=_HOUR,
     )
+    metrics_interval: float = _number(
+        15, "s", "time between two sendings of asyncrun's metrics, where Airflow's metrics are on: what a dashboard "
+        "resolves; each takes a few ms of a thread", at_least=1, at_most=_HOUR,
+    )  # fmt: skip
     backstop: float = _number(
-        600, "s", "Airflow's own trigger time-out comes that long after our deadline: Airflow stops nothing remote"
+        600,
+        "s",
+        "Airflow's own trigger time-out comes that long after our deadline: Airflow stops nothing remote",
+        at_most=30 * _DAY,
     )
 
     @classmethod
@@ -135,6 +185,17 @@ class Settings:
                 values[one.name] = _parse(one, text.strip())
         return cls(**values)
 
+    @classmethod
+    def unknown(cls, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """
+        Which of these names are no settings, each with the setting that is most like it, empty if none is.
+
+        :param names: in any case.
+        """
+        known = [one.name for one in fields(cls)]
+        for name in sorted({one.lower() for one in names} - set(known)):
+            yield name, next(iter(get_close_matches(name, known, 1)), "")
+
 
 def _parse(one: Any, text: str) -> Any:
     meta = one.metadata
@@ -145,9 +206,8 @@ def _parse(one: Any, text: str) -> Any:
     if one.type == "str":
         return text
     whole = isinstance(one.default, int) and one.type == "int"
-    allowed = f"a {'whole ' if whole else ''}number of {meta['unit']}, at least {meta['at_least']:g}"
-    if meta["at_most"] != float("inf"):
-        allowed += f" and at most {meta['at_most']:g}"
+    limits = f"at least {meta['at_least']:.10g} and at most {meta['at_most']:.10g}"
+    allowed = f"a {'whole ' if whole else ''}number of {meta['unit']}, {limits}"
     try:
         value = int(text) if whole else float(text)
     except ValueError:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
+import sys
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from warnings import warn  # Airflow replaces the name `warnings` in modules with operators, and guesses the level
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions._internal.types import NOTSET, ArgNotSet
 
 from asyncrun.model.errors import InvalidArgument
 from asyncrun.model.refs import AwsTarget
-from asyncrun.spec.values import is_unrendered
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
+from asyncrun.spec.values import check_botocore_config, is_unrendered
 
 
 def with_aws_fields(*names: str) -> tuple[str, ...]:
@@ -23,32 +21,40 @@ def with_aws_fields(*names: str) -> tuple[str, ...]:
     return tuple(sorted({"aws_conn_id", "region_name", "verify", *names}))
 
 
-class AwsArguments:
+class AwsOperator(BaseOperator):
     """
-    The generic AWS arguments, as upstream's operators have them, and what is made of them.
+    Base of the operators and, beside Airflow's ``BaseSensorOperator``, of the sensors.
 
     ``hook`` and ``client`` exist for users' subclasses; asyncrun itself never uses them.
+
+    :param aws_conn_id: Airflow connection with credentials; None: the SDK's own chain of credentials.
+    :param region_name: AWS region; None: the connection's, or the SDK's default.
+    :param verify: as in boto3: False, or a path to a CA bundle.
+    :param botocore_config: arguments of ``botocore.config.Config``. Retries, time-outs and pool of asyncrun's clients
+        are its own. It is stored with a deferred task, so a proxy's user and password belong into the connection
+        (extra, ``config_kwargs``) or the environment (``HTTPS_PROXY``).
+    :param region: old name of ``region_name``.
     """
 
-    aws_conn_id: str | None
-    region_name: str | None
-    verify: bool | str | None
-    botocore_config: dict[str, Any] | None
+    template_fields: Sequence[str] = with_aws_fields()
 
-    def _set_aws(
+    def __init__(
         self,
-        aws_conn_id: str | None,
-        region_name: str | None,
-        verify: bool | str | None,
-        botocore_config: dict[str, Any] | None,
-        region: str | ArgNotSet | None,
+        *,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        region: str | ArgNotSet | None = NOTSET,
+        **kwargs: Any,
     ) -> None:
+        super().__init__(**kwargs)
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name if isinstance(region, ArgNotSet) else _old_region(region, region_name)
         self.verify = verify
         self.botocore_config = botocore_config
-        if botocore_config is not None and not isinstance(botocore_config, dict):
-            raise InvalidArgument("botocore_config", botocore_config, "a dict of botocore.config.Config's arguments")
+        if botocore_config is not None:
+            check_botocore_config(botocore_config)
 
     @property
     def target(self) -> AwsTarget:
@@ -85,40 +91,17 @@ def _old_region(region: str | None, region_name: str | None) -> str | None:
     Upstream's present version accepts and ignores it, so that a run silently goes to another region; we do what the
     argument says, and refuse a contradiction.
     """
-    warnings.warn("the argument 'region' is deprecated: use 'region_name'", DeprecationWarning, stacklevel=5)
+    message = "the argument 'region' is deprecated: use 'region_name'"
+    warn(message, DeprecationWarning, stacklevel=_users_level())
     judged = not is_unrendered(region) and not is_unrendered(region_name)
     if judged and region_name and region and region != region_name:
         raise InvalidArgument("region", region, f"nothing, or the same as region_name={region_name!r}")
     return region_name or region
 
 
-class AwsOperator(AwsArguments, BaseOperator):
-    """
-    Base of the operators.
-
-    :param aws_conn_id: Airflow connection with credentials; None: the SDK's own chain of credentials.
-    :param region_name: AWS region; None: the connection's, or the SDK's default.
-    :param verify: as in boto3: False, or a path to a CA bundle.
-    :param botocore_config: arguments of ``botocore.config.Config``. Retries, time-outs and pool of asyncrun's clients
-        are its own.
-    :param region: old name of ``region_name``.
-    """
-
-    template_fields: Sequence[str] = with_aws_fields()
-
-    def __init__(
-        self,
-        *,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
-        region: str | ArgNotSet | None = NOTSET,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self._set_aws(aws_conn_id, region_name, verify, botocore_config, region)
-
-    def execute(self, context: Context) -> Any:
-        """Do the operator's work; subclasses must have it."""
-        raise NotImplementedError(f"{type(self).__name__} has no execute()")
+def _users_level() -> int:
+    """``stacklevel`` of the nearest caller's caller that is the user's code: a DAG file, or a subclass."""
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001 - what warnings itself does
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("asyncrun.", "airflow.")):
+        level, frame = level + 1, frame.f_back
+    return level

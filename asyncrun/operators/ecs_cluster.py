@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from asyncrun.model.errors import InvalidArgument
 from asyncrun.operators import remote
 from asyncrun.operators.base import AwsOperator, with_aws_fields
 from asyncrun.operators.errors import StateNotReached, airflow_errors
-from asyncrun.spec.values import as_bool, as_count, as_seconds, check_type, is_unrendered
+from asyncrun.operators.handing_over import backstop
+from asyncrun.spec.deadline import longest_wait
+from asyncrun.spec.values import as_bool, as_count, as_seconds, check_bool, check_text, check_type
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,20 +25,30 @@ class _ClusterOperator(AwsOperator):
     _desired = ""
     _failing: tuple[str, ...] = ()
 
-    cluster_name: str
-    wait_for_completion: bool
-    waiter_delay: int
-    waiter_max_attempts: int
-    deferrable: bool
+    def __init__(
+        self,
+        *,
+        cluster_name: str,
+        wait_for_completion: bool = True,
+        waiter_delay: int = 15,
+        waiter_max_attempts: int = 60,
+        deferrable: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cluster_name = cluster_name
+        self.wait_for_completion = wait_for_completion
+        self.waiter_delay = waiter_delay
+        self.waiter_max_attempts = waiter_max_attempts
+        self.deferrable = deferrable
+        self._check()
 
     def _check(self) -> None:
-        if not is_unrendered(self.cluster_name) and not isinstance(self.cluster_name, str):
-            raise InvalidArgument("cluster_name", self.cluster_name, "the name of a cluster")
+        check_text("cluster_name", self.cluster_name, "the name of a cluster")
         as_seconds("waiter_delay", self.waiter_delay)
         as_count("waiter_max_attempts", self.waiter_max_attempts, at_least=1)
-        for name in ("wait_for_completion", "deferrable"):
-            if not is_unrendered(getattr(self, name)):
-                as_bool(name, getattr(self, name))
+        check_bool("wait_for_completion", self.wait_for_completion)
+        check_bool("deferrable", self.deferrable)
 
     def _wait_for(self, context: Context, cluster: dict[str, Any]) -> dict[str, Any]:
         state = cluster.get("status")
@@ -49,26 +59,23 @@ class _ClusterOperator(AwsOperator):
         from asyncrun.triggers.ecs import EcsClusterTrigger
 
         now = time.time()
-        limit = float(self.waiter_delay) * int(self.waiter_max_attempts)
-        if self.execution_timeout is not None:
-            limit = min(limit, self.execution_timeout.total_seconds())
         watch = EcsClusterWatch(
             target=self.target,
             cluster=str(cluster["clusterArn"]),
             desired=(self._desired,),
             failing=self._failing,
             deferred_at=now,
-            deadline=now + limit,
+            deadline=longest_wait(self.waiter_delay, self.waiter_max_attempts, self.execution_timeout).after(now),
         )
         trigger = EcsClusterTrigger(watch.to_dict())
         if as_bool("deferrable", self.deferrable):
             with airflow_errors():
-                backstop = remote.settings().backstop
+                settings = remote.settings()
             self.defer(
                 trigger=trigger,
                 method_name="execute_complete",
                 kwargs={"cluster_arn": watch.cluster},
-                timeout=timedelta(seconds=limit + backstop),
+                timeout=backstop(watch, settings),
             )
         with airflow_errors():
             event = remote.wait_here(trigger)
@@ -99,7 +106,7 @@ class _ClusterOperator(AwsOperator):
             return described.items[0] if described.items else {"clusterArn": cluster_arn, "status": self._desired}
 
         with airflow_errors():
-            return remote.call_aws(self.target, work)
+            return remote.ask_aws(self.target, work, log=self.log)
 
 
 class EcsCreateClusterOperator(_ClusterOperator):
@@ -121,25 +128,9 @@ class EcsCreateClusterOperator(_ClusterOperator):
     _desired = "ACTIVE"
     _failing = ("FAILED", "INACTIVE")
 
-    def __init__(
-        self,
-        *,
-        cluster_name: str,
-        create_cluster_kwargs: dict[str, Any] | None = None,
-        wait_for_completion: bool = True,
-        waiter_delay: int = 15,
-        waiter_max_attempts: int = 60,
-        deferrable: bool = True,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, create_cluster_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.cluster_name = cluster_name
         self.create_cluster_kwargs = create_cluster_kwargs or {}
-        self.wait_for_completion = wait_for_completion
-        self.waiter_delay = waiter_delay
-        self.waiter_max_attempts = waiter_max_attempts
-        self.deferrable = deferrable
-        self._check()
         check_type("create_cluster_kwargs", self.create_cluster_kwargs, Mapping, "a dict of CreateCluster's arguments")
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -151,7 +142,7 @@ class EcsCreateClusterOperator(_ClusterOperator):
         with airflow_errors():
             self._check()
             self.log.info("Creating cluster %s", self.cluster_name)
-            cluster = remote.call_aws(self.target, work)
+            cluster = remote.ask_aws(self.target, work, log=self.log)
         return self._wait_for(context, cluster)
 
 
@@ -170,32 +161,26 @@ class EcsDeleteClusterOperator(_ClusterOperator):
     template_fields: Sequence[str] = ("cluster_name", "wait_for_completion", "deferrable")
     _desired = "INACTIVE"
 
-    def __init__(
-        self,
-        *,
-        cluster_name: str,
-        wait_for_completion: bool = True,
-        waiter_delay: int = 15,
-        waiter_max_attempts: int = 60,
-        deferrable: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.cluster_name = cluster_name
-        self.wait_for_completion = wait_for_completion
-        self.waiter_delay = waiter_delay
-        self.waiter_max_attempts = waiter_max_attempts
-        self.deferrable = deferrable
-        self._check()
-
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the cluster and wait for it as the arguments say."""
+        from asyncrun.clients.patience import change_patiently
 
         async def work(access: AwsAccess) -> dict[str, Any]:
-            return await access.ecs.delete_cluster(self.cluster_name)
+            return await change_patiently(
+                lambda: access.ecs.delete_cluster(self.cluster_name),
+                lambda: self._deleted(access),
+                lambda why: self.log.warning("%s", why),
+            )
 
         with airflow_errors():
             self._check()
             self.log.info("Deleting cluster %s", self.cluster_name)
-            cluster = remote.call_aws(self.target, work)
+            cluster = remote.call_aws(self.target, work, log=self.log)
         return self._wait_for(context, cluster)
+
+    async def _deleted(self, access: AwsAccess) -> dict[str, Any] | None:
+        """The cluster if it is ACTIVE no longer; ECS forgets it after a while."""
+        described = await access.ecs.describe_clusters([self.cluster_name])
+        if not described.items:
+            return {"clusterArn": self.cluster_name, "status": self._desired}
+        return None if described.items[0].get("status") == "ACTIVE" else described.items[0]

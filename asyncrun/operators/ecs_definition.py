@@ -10,7 +10,7 @@ from asyncrun.operators.base import AwsOperator
 from asyncrun.operators.errors import airflow_errors
 from asyncrun.spec.ecs import names_of
 from asyncrun.spec.ecs_checks import check_container_definitions
-from asyncrun.spec.values import check_type
+from asyncrun.spec.values import check_text, check_type
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -46,13 +46,15 @@ class EcsRegisterTaskDefinitionOperator(AwsOperator):
         self._check()
 
     def _check(self) -> None:
-        check_type("family", self.family, str, "a name")
+        check_text("family", self.family, "a name")
         check_container_definitions(self.container_definitions)
         check_type("register_task_kwargs", self.register_task_kwargs, Mapping, "a dict of further arguments")
 
     def execute(self, context: Context) -> str:
         """Register it."""
 
+        # Repeated though it is not idempotent: the revision that an attempt whose answer was lost may have made harms
+        # nobody, and this task's next try would make another one just the same.
         async def work(access: AwsAccess) -> dict[str, Any]:
             return await access.ecs.register_task_definition(
                 {
@@ -66,7 +68,7 @@ class EcsRegisterTaskDefinitionOperator(AwsOperator):
             self._check()
             names = ", ".join(names_of(self.container_definitions))
             self.log.info("Registering task definition %s with containers %s", self.family, names)
-            definition = remote.call_aws(self.target, work)
+            definition = remote.ask_aws(self.target, work, log=self.log)
         arn = str(definition["taskDefinitionArn"])
         self.log.info("Task definition %s is %s", arn, definition.get("status"))
         context["ti"].xcom_push(key="task_definition_arn", value=arn)
@@ -86,18 +88,31 @@ class EcsDeregisterTaskDefinitionOperator(AwsOperator):
     def __init__(self, *, task_definition: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.task_definition = task_definition
-        check_type("task_definition", task_definition, str, "family:revision or an ARN")
+        self._check()
+
+    def _check(self) -> None:
+        check_text("task_definition", self.task_definition, "family:revision or an ARN")
 
     def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's call
         """Deregister it."""
+        from asyncrun.clients.patience import change_patiently
 
         async def work(access: AwsAccess) -> dict[str, Any]:
-            return await access.ecs.deregister_task_definition(self.task_definition)
+            return await change_patiently(
+                lambda: access.ecs.deregister_task_definition(self.task_definition),
+                lambda: self._deregistered(access),
+                lambda why: self.log.warning("%s", why),
+            )
 
         with airflow_errors():
-            check_type("task_definition", self.task_definition, str, "family:revision or an ARN")
+            self._check()
             self.log.info("Deregistering task definition %s", self.task_definition)
-            definition = remote.call_aws(self.target, work)
+            definition = remote.call_aws(self.target, work, log=self.log)
         arn = str(definition["taskDefinitionArn"])
         self.log.info("Task definition %s is %s", arn, definition.get("status"))
         return arn
+
+    async def _deregistered(self, access: AwsAccess) -> dict[str, Any] | None:
+        """The definition if it is ACTIVE no longer."""
+        definition = await access.ecs.describe_task_definition(self.task_definition)
+        return None if definition.get("status") == "ACTIVE" else definition

@@ -7,32 +7,23 @@ from collections.abc import Container, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from asyncrun.model.refs import EcsTaskRef
-from asyncrun.operators import ending, remote, run_control
+from asyncrun.model.refs import EcsTaskRef, LaunchPhase
+from asyncrun.operators import remote, run_control
 from asyncrun.operators.base import AwsOperator
 from asyncrun.operators.errors import KilledWhileLaunching, airflow_errors
-from asyncrun.operators.launching import Launching
-from asyncrun.operators.links import EcsTaskLink, EcsTaskLogsLink, link_facts
-from asyncrun.spec.ecs import (
-    RunTaskArguments,
-    client_token,
-    owner_started_by,
-    reattach_started_by,
-    run_task_request,
-)
+from asyncrun.operators.handing_over import Launched, backstop, task_watch
+from asyncrun.operators.launch_notes import LaunchNotes
+from asyncrun.operators.launching import launching_of
+from asyncrun.operators.links import EcsTaskLink, EcsTaskLogsLink
+from asyncrun.spec.ecs import RunTaskArguments
 from asyncrun.spec.ecs_checks import check_quota_retry, check_run_task, exit_code_test
-from asyncrun.spec.values import as_bool, as_count, as_seconds, is_unrendered
+from asyncrun.spec.values import as_bool, as_count, as_seconds, check_bool, is_unrendered
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from asyncrun.model.ecs_watch import EcsTaskWatch
     from asyncrun.model.settings import Settings
-
-# Beyond this, arguments mean "no limit" (people write sys.maxsize), and Airflow cannot store the date.
-_LONGEST = 10 * 365 * 86400.0
-
-_FLAGS = ("reattach", "wait_for_completion", "deferrable", "stop_task_on_failure")
 
 
 class EcsRunTaskOperator(AwsOperator):
@@ -60,10 +51,11 @@ class EcsRunTaskOperator(AwsOperator):
     :param enable_execute_command: RunTask's ``enableExecuteCommand``.
     :param quota_retry: retry a launch that found no room (RESOURCE:CPU, RESOURCE:MEMORY, ...): a dict of multiplier,
         min, max and stop_after_delay in seconds (1, 1, 1, 10).
-    :param reattach: take over the ECS task that an earlier try of this task instance launched, if it is still
-        running, instead of launching another. A *stopped* one of an earlier try is never taken: its end was that
-        try's end (it failed, or was cleared), and a retry means a new run. A stopped one of *this* try is what the
-        launch itself returns, by its token.
+    :param reattach: take over the ECS task of an earlier try of this task instance instead of launching another. First
+        the one whose worker died before it could hand it to the triggerer, or while it waited (``deferrable=False``),
+        also when that ECS task has ended since: its end, log and result are this try's then. Else one that still runs
+        (by ``startedBy``, which needs ecs:ListTasks). Not taken over: what Airflow itself stopped, what ended in sight
+        of an earlier try (it failed, or was cleared: a retry means a new run), and what ECS has forgotten.
     :param number_logs_exception: how many of the last log lines a failure's message shows at most.
     :param wait_for_completion: False: launch and return at once, also with ``deferrable=True``: here, where that is the
         default, False must be able to mean "do not wait". (Upstream defers all the same.)
@@ -190,9 +182,13 @@ class EcsRunTaskOperator(AwsOperator):
         self._ref = EcsTaskRef(cluster=self.cluster, task_arn=value) if value else None
 
     def _is_judged_at_parse(self) -> bool:
-        """A subclass that gets hold of the task before us may complete its arguments then."""
+        """A subclass or hook that gets hold of the task before us may complete its arguments then."""
         kind = type(self)
-        return kind.execute is EcsRunTaskOperator.execute and kind.pre_execute is AwsOperator.pre_execute
+        return (
+            kind.execute is EcsRunTaskOperator.execute
+            and kind.pre_execute is AwsOperator.pre_execute
+            and self._pre_execute_hook is None
+        )
 
     def _check(self) -> None:
         """Refuse what cannot work; called where the DAG is parsed, and again with rendered values."""
@@ -203,12 +199,14 @@ class EcsRunTaskOperator(AwsOperator):
         as_count("waiter_max_attempts", self.waiter_max_attempts, at_least=1)
         if not is_unrendered(self.number_logs_exception):
             as_count("number_logs_exception", self.number_logs_exception, at_least=0)
-        for name in _FLAGS:
-            if not is_unrendered(getattr(self, name)):
-                as_bool(name, getattr(self, name))
+        for name in ("reattach", "wait_for_completion", "deferrable", "stop_task_on_failure"):
+            check_bool(name, getattr(self, name))
 
     def _flag(self, name: str) -> bool:
         return as_bool(name, getattr(self, name))
+
+    def _notes(self, context: Context) -> LaunchNotes:
+        return LaunchNotes.of(context, self.log, wanted=self._flag("reattach"))
 
     def execute(self, context: Context) -> str | None:
         """
@@ -216,135 +214,65 @@ class EcsRunTaskOperator(AwsOperator):
 
         :raises AirflowException: as one of ``asyncrun.operators.errors``.
         """
-        started = time.time()
+        began = time.time()
         with airflow_errors():
             self._check()
             settings = remote.settings()
-            ref, launched = self._launch(context, settings)
-        return self._after_launch(context, settings, started, ref, launched)
+            notes = self._notes(context)
+            launching = launching_of(self, context["ti"], settings, notes)
+            self.log.info("Launching ECS task definition %s in cluster %s", self.task_definition, self.cluster)
+            try:
+                self._ref, is_new = launching.launch()
+            except BaseException:  # a time-out or a kill too: a launch that was not answered must not be left behind
+                launching.take_back()
+                raise
+        return self._after_launch(context, settings, notes, Launched(self._ref, is_new, began))
 
-    def _launch(self, context: Context, settings: Settings) -> tuple[EcsTaskRef, bool]:
-        """The run, and whether it was launched now (or earlier in this try) rather than taken over."""
-        ti = context["ti"]
-        reattach = self._flag("reattach")
-        index = -1 if ti.map_index is None else ti.map_index
-        started_by = (
-            reattach_started_by(ti.dag_id, ti.task_id, ti.run_id, index, settings.deployment)
-            if reattach
-            else owner_started_by(self.owner)
-        )
-        request = run_task_request(RunTaskArguments.of(self), started_by=started_by, client_token=client_token(ti.id))
-        launching = Launching(self.target, request, reattach=reattach, quota_retry=self.quota_retry)
-        self.log.info("Launching ECS task definition %s in cluster %s", self.task_definition, self.cluster)
-        try:
-            self._ref, launched = launching.launch()
-        except BaseException:  # a time-out or a kill too: a launch that was not answered must not be left behind
-            launching.take_back(self.log)
-            raise
-        if launched:
-            self.log.info("Launched ECS task %s (startedBy %s)", self._ref.task_arn, started_by)
-        else:
-            self.log.info("Taking over ECS task %s, which an earlier try launched", self._ref.task_arn)
-        return self._ref, launched
-
-    def _after_launch(
-        self, context: Context, settings: Settings, started: float, ref: EcsTaskRef, launched: bool
-    ) -> str | None:
+    def _after_launch(self, context: Context, settings: Settings, notes: LaunchNotes, launched: Launched) -> str | None:
         from airflow.sdk.exceptions import TaskDeferred
 
         done = False
         try:
-            self._announce(context, ref)
+            notes.write(launched.ref, LaunchPhase.LAUNCHED)
+            run_control.announce(self, context["ti"], launched.ref)
             if self._killed:
                 raise KilledWhileLaunching("the Airflow task was killed while its ECS task was being launched")
             if not self._flag("wait_for_completion"):
-                self.log.info("Not waiting for ECS task %s: wait_for_completion=False", ref.task_arn)
+                self.log.info("Not waiting for ECS task %s: wait_for_completion=False", launched.ref.task_arn)
+                notes.write(launched.ref, LaunchPhase.SETTLED)
                 done = True
                 return None
-            watch = self._watch(settings, started, ref, launched)
+            watch = task_watch(self, EcsRunTaskOperator, launched, settings)
             if self._flag("deferrable"):
-                self._defer(watch, settings)
-            result = self._wait_in_worker(context, watch)
-            done = True
-            return result
+                self._defer(watch, settings, notes)
+            event = self._wait_in_worker(watch)
+            done = True  # whatever the end is: there is nothing left to stop
+            return self.execute_complete(context, event)
         except TaskDeferred:
             done = True
             raise
         finally:
             # What an earlier try launched is not ours to stop because this one failed; a kill is meant for it.
-            if not done and (self._killed or (launched and self._flag("stop_task_on_failure"))):
+            if not done and (self._killed or (launched.is_new and self._flag("stop_task_on_failure"))):
                 self._stop("the Airflow task was killed" if self._killed else "the Airflow task failed")
 
-    def _announce(self, context: Context, ref: EcsTaskRef) -> None:
-        """Say by XCom which run belongs to this try; the trigger's on_kill and the links read it."""
-        ti = context["ti"]
-        links = link_facts(
-            ref,
-            group=self.awslogs_group,
-            prefix=self.awslogs_stream_prefix,
-            container=self.container_name,
-            region=self.awslogs_region,
-        )
-        run_control.announce(ti, ref, links)
-        if self.do_xcom_push:
-            ti.xcom_push(key="ecs_task_arn", value=ref.task_arn)
-
-    def _watch(self, settings: Settings, started: float, ref: EcsTaskRef, launched: bool) -> EcsTaskWatch:
-        from asyncrun.model.ecs_watch import EcsTaskWatch
-
-        deadline, reason = self._deadline(started)
-        in_triggerer, why = False, "The worker waits and ends the task: deferrable=False."
-        if self._flag("deferrable"):
-            in_triggerer, why = ending.decide(ending.collect(self, EcsRunTaskOperator), settings.end_in_triggerer)
-        return EcsTaskWatch(
-            ref=ref,
-            target=self.target,
-            deferred_at=time.time(),
-            deadline=deadline,
-            deadline_reason=reason,
-            container_name=self.container_name,
-            log_group=self.awslogs_group,
-            log_region=self.awslogs_region,
-            log_stream_prefix=self.awslogs_stream_prefix,
-            end_in_triggerer=in_triggerer,
-            end_reason=why,
-            push_result=in_triggerer and self.do_xcom_push,
-            number_logs_exception=as_count("number_logs_exception", self.number_logs_exception, at_least=0),
-            launched_at=started if launched else None,
-            slot_ms=settings.log_slot,
-        )
-
-    def _deadline(self, started: float) -> tuple[float | None, str]:
-        """When the run must be over (None: no limit), and which argument says so."""
-        waiter = float(self.waiter_delay) * int(self.waiter_max_attempts)
-        if self.execution_timeout is not None and self.execution_timeout.total_seconds() <= waiter:
-            return started + self.execution_timeout.total_seconds(), f"execution_timeout={self.execution_timeout}"
-        if waiter > _LONGEST:
-            return None, ""
-        return (
-            started + waiter,
-            f"waiter_delay={self.waiter_delay:g} s x waiter_max_attempts={self.waiter_max_attempts}",
-        )
-
-    def _defer(self, watch: EcsTaskWatch, settings: Settings) -> None:
+    def _defer(self, watch: EcsTaskWatch, settings: Settings, notes: LaunchNotes) -> None:
         from asyncrun.triggers.ecs import EcsTaskTrigger
 
-        # Only for a trigger that never runs: our own deadline is before it, and stops the run.
-        timeout = None
-        if watch.deadline is not None:
-            timeout = timedelta(seconds=max(watch.deadline - watch.deferred_at, 0) + settings.backstop)
         self.log.info("Waiting for ECS task %s in the triggerer. %s", watch.ref.task_arn, watch.end_reason)
-        self.defer(trigger=EcsTaskTrigger(watch.to_dict()), method_name="execute_complete", timeout=timeout)
+        notes.write(watch.ref, LaunchPhase.HANDED_OVER)
+        self.defer(
+            trigger=EcsTaskTrigger(watch.to_dict()), method_name="execute_complete", timeout=backstop(watch, settings)
+        )
 
-    def _wait_in_worker(self, context: Context, watch: EcsTaskWatch) -> str | None:
+    def _wait_in_worker(self, watch: EcsTaskWatch) -> Any:
         from asyncrun.triggers.ecs import EcsTaskTrigger
 
         self.log.info("Waiting for ECS task %s in the worker", watch.ref.task_arn)
         with airflow_errors():
-            event = remote.wait_here(EcsTaskTrigger(watch.to_dict()))
-        return self.execute_complete(context, event)
+            return remote.wait_here(EcsTaskTrigger(watch.to_dict()))
 
-    def execute_complete(self, context: Context, event: Any = None) -> str | None:  # noqa: ARG002 - Airflow's call
+    def execute_complete(self, context: Context, event: Any = None) -> str | None:
         """
         Say how the run ended, in the worker.
 
@@ -358,6 +286,7 @@ class EcsRunTaskOperator(AwsOperator):
         if completion is None:  # the trigger has written the XCom
             return None
         self._ref = completion.ref
+        self._notes(context).write(completion.ref, LaunchPhase.SETTLED)
         run_control.raise_for_end(
             completion,
             skips=exit_code_test(self.skip_on_exit_code),

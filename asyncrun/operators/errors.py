@@ -48,6 +48,10 @@ class Throttled(Unavailable, model.Throttled):
     """Too many calls in this account and region; a retry will help."""
 
 
+class NotShown(Unavailable, model.NotShown):
+    """ECS does not show the task: it is too young, or was forgotten."""
+
+
 class AccessDenied(RemoteError, model.AccessDenied):
     """The credentials in use may not make this call."""
 

@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncrun.model.refs import AwsTarget
@@ -28,18 +30,23 @@ def settings() -> Settings:
     return load_settings()
 
 
-def call_aws(target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]]) -> T:
+def call_aws(target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]], *, log: Any) -> T:
     """
-    Run ``work`` in an event loop of its own, and close all clients afterwards.
+    Run ``work`` in an event loop of its own, and close all clients afterwards. It is done once: see ``ask_aws``.
 
+    :param log: the task's: told where finding the way to AWS is repeated.
     :raises RemoteError: from the calls in ``work``, or because there are no credentials.
     """
 
     async def visit() -> T:
         from asyncrun.clients.aws import close_all, open_aws
+        from asyncrun.clients.patience import patiently
 
         try:
-            async with open_aws(target, settings()) as access:
+            async with AsyncExitStack() as stack:
+                access = await patiently(
+                    lambda: stack.enter_async_context(open_aws(target, settings())), lambda why: log.warning("%s", why)
+                )
                 return await work(access)
         finally:
             await close_all()
@@ -47,7 +54,24 @@ def call_aws(target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]]) -> T:
     return asyncio.run(visit())
 
 
-def call_aws_from_signal(target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]], *, limit: float) -> T | None:
+def ask_aws(target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]], *, log: Any) -> T:
+    """
+    The same for what is safe to repeat: it is, for some seconds, while AWS does not answer or throttles.
+
+    :param log: the task's: told where it is repeated.
+    :raises RemoteError: it was refused, or there was no answer for too long.
+    """
+    from asyncrun.clients.patience import patiently
+
+    async def repeated(access: AwsAccess) -> T:
+        return await patiently(lambda: work(access), lambda why: log.warning("%s", why))
+
+    return call_aws(target, repeated, log=log)
+
+
+def ask_aws_from_signal(
+    target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]], *, limit: float, log: Any
+) -> T | None:
     """
     The same from a signal handler or any other place where this thread may already run an event loop.
 
@@ -59,7 +83,7 @@ def call_aws_from_signal(target: AwsTarget, work: Callable[[AwsAccess], Awaitabl
     """
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="asyncrun-stop")
     try:
-        return pool.submit(contextvars.copy_context().run, call_aws, target, work).result(limit)
+        return pool.submit(partial(contextvars.copy_context().run, ask_aws, target, work, log=log)).result(limit)
     except TimeoutError:
         return None
     finally:

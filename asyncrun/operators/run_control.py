@@ -9,27 +9,40 @@ from asyncrun.model.errors import AsyncrunError
 from asyncrun.model.event import CompletionEvent
 from asyncrun.model.outcome import Verdict
 from asyncrun.model.refs import AwsTarget, EcsTaskRef
+from asyncrun.model.stopping import stop_reason
 from asyncrun.operators import remote
 from asyncrun.operators.errors import EndedInTriggerer, airflow_errors, failure_of
+from asyncrun.operators.links import link_facts
 from asyncrun.spec.ecs import RUN_XCOM_KEY
 
 if TYPE_CHECKING:
     from asyncrun.clients.api import AwsAccess
 
 
-def announce(ti: Any, ref: EcsTaskRef, links: Mapping[str, str]) -> None:
+def announce(operator: Any, ti: Any, ref: EcsTaskRef) -> None:
     """
     Say by XCom which run belongs to this try.
 
     The trigger's ``on_kill`` asks it before it stops anything, and the links to the console are read from it.
+
+    :param operator: an ``EcsRunTaskOperator`` with rendered arguments.
     """
+    links = link_facts(
+        ref,
+        group=operator.awslogs_group,
+        prefix=operator.awslogs_stream_prefix,
+        container=operator.container_name,
+        region=operator.awslogs_region,
+    )
     record = {
         "try_number": ti.try_number,
         "ref": {"cluster": ref.cluster, "task_arn": ref.task_arn},
         "ti_id": str(ti.id),
-        "links": dict(links),
+        "links": links,
     }
     ti.xcom_push(key=RUN_XCOM_KEY, value=record)
+    if operator.do_xcom_push:
+        ti.xcom_push(key="ecs_task_arn", value=ref.task_arn)
 
 
 def announced(ti: Any) -> EcsTaskRef | None:
@@ -51,15 +64,17 @@ def stop(target: AwsTarget, ref: EcsTaskRef, why: str, log: Any) -> bool:
     :return: whether AWS has confirmed it.
     """
 
+    settings = remote.settings()
+
     async def work(access: AwsAccess) -> bool:
         from asyncrun.launch.ecs import EcsLauncher
 
-        await EcsLauncher(access.ecs).stop(ref, f"Stopped by Airflow: {why}")
+        await EcsLauncher(access.ecs).stop(ref, stop_reason(why), missing_grace=settings.missing_grace)
         return True
 
     log.warning("Stopping ECS task %s: %s", ref.task_arn, why)
     try:
-        if remote.call_aws_from_signal(target, work, limit=remote.settings().kill_grace):
+        if remote.ask_aws_from_signal(target, work, limit=settings.kill_grace, log=log):
             return True
         log.error("AWS has not confirmed in time that ECS task %s is being stopped", ref.task_arn)
     except AsyncrunError as error:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from asyncrun.model.errors import NotFound
 from asyncrun.operators.base import with_aws_fields
 from asyncrun.sensors.base import EcsStateSensor
-from asyncrun.sensors.states import EcsClusterStates, EcsTaskDefinitionStates, EcsTaskStates, state_name, state_names
+from asyncrun.sensors.states import (
+    MISSING,
+    EcsClusterStates,
+    EcsTaskDefinitionStates,
+    EcsTaskStates,
+    state_name,
+    state_names,
+)
 from asyncrun.spec.values import is_unrendered
 
 if TYPE_CHECKING:
@@ -18,6 +26,9 @@ class EcsClusterStateSensor(EcsStateSensor):
     """
     Wait until a cluster has a state.
 
+    One that ECS does not know is INACTIVE: a deleted cluster is forgotten after a while. But where another state is
+    waited for, it may be young, so that takes ``[asyncrun] missing_grace``.
+
     :param cluster_name: name or ARN.
     :param target_state: the state to wait for (ACTIVE).
     :param failure_states: states that fail the sensor at once (FAILED, INACTIVE); the target state is never one.
@@ -25,6 +36,8 @@ class EcsClusterStateSensor(EcsStateSensor):
 
     template_fields: Sequence[str] = with_aws_fields("cluster_name", "target_state", "failure_states")
     _states = EcsClusterStates
+    _state_of_missing = EcsClusterStates.INACTIVE.value
+    _named: ClassVar[dict[str, str]] = {"cluster_name": "the name or ARN of a cluster"}
 
     def __init__(
         self,
@@ -43,16 +56,19 @@ class EcsClusterStateSensor(EcsStateSensor):
     def _subject(self) -> str:
         return f"cluster {self.cluster_name}"
 
-    def _trigger(self, common: dict[str, Any]) -> Any:
+    def _watch(self, common: dict[str, Any]) -> Any:
         from asyncrun.model.ecs_watch import EcsClusterWatch
+
+        return EcsClusterWatch(cluster=self.cluster_name, **common)
+
+    def _trigger(self, watch: Any) -> Any:
         from asyncrun.triggers.ecs import EcsClusterTrigger
 
-        return EcsClusterTrigger(EcsClusterWatch(cluster=self.cluster_name, **common).to_dict())
+        return EcsClusterTrigger(watch.to_dict())
 
     async def _read_state(self, access: AwsAccess) -> str:
         described = await access.ecs.describe_clusters([self.cluster_name])
-        # A cluster that was deleted some time ago is no longer known.
-        return str(described.items[0].get("status", "")) if described.items else EcsClusterStates.INACTIVE
+        return str(described.items[0].get("status", "")) if described.items else MISSING
 
 
 class EcsTaskDefinitionStateSensor(EcsStateSensor):
@@ -62,7 +78,7 @@ class EcsTaskDefinitionStateSensor(EcsStateSensor):
     What fails the sensor at once, as ``failure_states``: waiting for ACTIVE, that it is INACTIVE or being deleted
     (a revision never becomes active again); waiting for INACTIVE, that it is being deleted. ACTIVE does not fail a wait
     for INACTIVE: it is where every definition comes from. (Upstream names it as a failure and, by a mistake, never
-    looks: DAGs rely on the waiting.)
+    looks: DAGs rely on the waiting.) One that ECS has not known for ``[asyncrun] missing_grace`` fails, too.
 
     :param task_definition: family (its latest ACTIVE revision), family:revision or ARN.
     :param target_state: the state to wait for (ACTIVE).
@@ -70,6 +86,7 @@ class EcsTaskDefinitionStateSensor(EcsStateSensor):
 
     template_fields: Sequence[str] = with_aws_fields("task_definition", "target_state", "failure_states")
     _states = EcsTaskDefinitionStates
+    _named: ClassVar[dict[str, str]] = {"task_definition": "a family, family:revision or ARN"}
 
     def __init__(
         self,
@@ -100,14 +117,22 @@ class EcsTaskDefinitionStateSensor(EcsStateSensor):
     def _subject(self) -> str:
         return f"task definition {self.task_definition}"
 
-    def _trigger(self, common: dict[str, Any]) -> Any:
+    def _watch(self, common: dict[str, Any]) -> Any:
         from asyncrun.model.ecs_watch import EcsTaskDefinitionWatch
+
+        return EcsTaskDefinitionWatch(name=self.task_definition, **common)
+
+    def _trigger(self, watch: Any) -> Any:
         from asyncrun.triggers.ecs import EcsTaskDefinitionTrigger
 
-        return EcsTaskDefinitionTrigger(EcsTaskDefinitionWatch(name=self.task_definition, **common).to_dict())
+        return EcsTaskDefinitionTrigger(watch.to_dict())
 
     async def _read_state(self, access: AwsAccess) -> str:
-        return str((await access.ecs.describe_task_definition(self.task_definition)).get("status", ""))
+        try:
+            definition = await access.ecs.describe_task_definition(self.task_definition)
+        except NotFound:
+            return MISSING
+        return str(definition.get("status", ""))
 
 
 class EcsTaskStateSensor(EcsStateSensor):
@@ -123,6 +148,10 @@ class EcsTaskStateSensor(EcsStateSensor):
 
     template_fields: Sequence[str] = with_aws_fields("cluster", "task", "target_state", "failure_states")
     _states = EcsTaskStates
+    _named: ClassVar[dict[str, str]] = {
+        "cluster": "the name or ARN of a cluster",
+        "task": "the id or ARN of an ECS task",
+    }
 
     def __init__(
         self,
@@ -143,11 +172,15 @@ class EcsTaskStateSensor(EcsStateSensor):
     def _subject(self) -> str:
         return f"ECS task {self.task} in cluster {self.cluster}"
 
-    def _trigger(self, common: dict[str, Any]) -> Any:
+    def _watch(self, common: dict[str, Any]) -> Any:
         from asyncrun.model.ecs_watch import EcsTaskStateWatch
+
+        return EcsTaskStateWatch(cluster=self.cluster, task=self.task, **common)
+
+    def _trigger(self, watch: Any) -> Any:
         from asyncrun.triggers.ecs import EcsTaskStateTrigger
 
-        return EcsTaskStateTrigger(EcsTaskStateWatch(cluster=self.cluster, task=self.task, **common).to_dict())
+        return EcsTaskStateTrigger(watch.to_dict())
 
     async def _read_state(self, access: AwsAccess) -> str:
         described = await access.ecs.describe_tasks(self.cluster, [self.task])

@@ -40,6 +40,8 @@ class EcsTaskStates(StrEnum):
 
 
 NO_STATE = EcsTaskStates.NONE.value
+MISSING = "MISSING"
+"""AWS does not know it: no state of AWS's, and nothing that can be waited for."""
 
 
 def state_name(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncrun.model.errors import InvalidArgument
 from asyncrun.spec.ecs import RunTaskArguments
-from asyncrun.spec.values import as_seconds, check_type, is_unrendered
+from asyncrun.spec.values import Kind, as_seconds, check_text, check_type, is_unrendered
 
 LAUNCH_TYPES = ("EC2", "FARGATE", "EXTERNAL")
 QUOTA_RETRY_KEYS = ("multiplier", "min", "max", "stop_after_delay")
@@ -25,8 +25,8 @@ def check_run_task(arguments: RunTaskArguments) -> None:
 
     :raises InvalidArgument: naming the argument, its value and what is allowed.
     """
-    _text("task_definition", arguments.task_definition, "a family, family:revision or ARN")
-    _text("cluster", arguments.cluster, "the name or ARN of a cluster")
+    check_text("task_definition", arguments.task_definition, "a family, family:revision or ARN")
+    check_text("cluster", arguments.cluster, "the name or ARN of a cluster")
     check_overrides(arguments.overrides)
     _check_placement(arguments)
     _check_network(arguments)
@@ -38,13 +38,6 @@ def check_run_task(arguments: RunTaskArguments) -> None:
             check_type(name, value, (list, tuple), "a list of dicts, as in RunTask")
     if arguments.enable_execute_command is not None:
         check_type("enable_execute_command", arguments.enable_execute_command, bool, "True, False or None")
-
-
-def _text(argument: str, value: object, allowed: str) -> None:
-    if not isinstance(value, str) and not is_unrendered(value):
-        raise InvalidArgument(argument, value, allowed)
-    if value == "":
-        raise InvalidArgument(argument, value, allowed)
 
 
 def check_overrides(overrides: object) -> None:
@@ -71,7 +64,8 @@ def _check_container_override(where: str, one: object) -> None:
     name = one.get("name")
     if not is_unrendered(name) and not (isinstance(name, str) and name):
         # ContainerOverride, name: "This parameter is required if any override is specified."
-        raise InvalidArgument(f"{where}['name']", name, "the name of a container in the task definition")
+        shown = name if name is None or isinstance(name, (str, int, float)) else Kind(name)
+        raise InvalidArgument(f"{where}['name']", shown, "the name of a container in the task definition")
     _check_command(f"{where}['command']", one.get("command"))
     _check_environment(f"{where}['environment']", one.get("environment"))
 

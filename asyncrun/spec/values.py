@@ -51,6 +51,16 @@ def as_bool(argument: str, value: object) -> bool:
     raise InvalidArgument(argument, value, "True or False")
 
 
+def check_bool(argument: str, value: object) -> None:
+    """
+    Refuse what ``as_bool`` would, unless it is a template.
+
+    :raises InvalidArgument: as it does.
+    """
+    if not is_unrendered(value):
+        as_bool(argument, value)
+
+
 def as_count(argument: str, value: object, *, at_least: int) -> int:
     """
     A whole number that may have come from a template.
@@ -86,8 +96,48 @@ def check_type(argument: str, value: Any, kind: type | tuple[type, ...], allowed
 
     :raises InvalidArgument: it is of another type, and no template.
     """
-    if not isinstance(value, kind) and not is_unrendered(value):
-        raise InvalidArgument(argument, Kind(value), allowed)
+    if isinstance(value, kind) or is_unrendered(value):
+        return
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        allowed += (
+            "; a template renders to text, unless the DAG has render_template_as_native_obj=True (or pass the output "
+            "of a task as it is)"
+        )
+    raise InvalidArgument(argument, Kind(value), allowed)
+
+
+def check_text(argument: str, value: object, allowed: str) -> None:
+    """
+    Refuse what is no text, and empty text: a template that renders to nothing, mostly.
+
+    :raises InvalidArgument: it is neither text nor a template.
+    """
+    if (not isinstance(value, str) or not value) and not is_unrendered(value):
+        raise InvalidArgument(
+            argument, value if value is None or isinstance(value, (str, int, float)) else Kind(value), allowed
+        )
+
+
+def check_botocore_config(value: object) -> None:
+    """
+    Refuse what is no dict, and a proxy with user and password: the dict is stored with a deferred task.
+
+    :raises InvalidArgument: showing names and types only.
+    """
+    check_type("botocore_config", value, Mapping, "a dict of botocore.config.Config's arguments")
+    proxies = value.get("proxies") if isinstance(value, Mapping) else None
+    if proxies is None or is_unrendered(proxies):
+        return
+    check_type("botocore_config['proxies']", proxies, Mapping, "a dict of addresses")
+    for scheme, address in proxies.items():
+        if "@" in str(address):
+            raise InvalidArgument(
+                f"botocore_config['proxies'][{scheme!r}]",
+                Kind(address),
+                "an address without user and password, since these would be stored with the deferred task: put them "
+                "into the Airflow connection (extra, config_kwargs), or into HTTPS_PROXY in the environment of workers "
+                "and triggerers",
+            )
 
 
 class Kind:

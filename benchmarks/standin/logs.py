@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from typing import Any
@@ -35,8 +36,10 @@ class Logs:
             streams = [one for name, one in self._world.streams.items() if name.startswith(body["logStreamNamePrefix"])]
         else:
             streams = [self._stream(str(name), now) for name in names] or list(self._world.streams.values())
-        after = _key(body["nextToken"]) if body.get("nextToken") else _FIRST
-        token = str(body.get("nextToken") or "")
+        token, asked = str(body.get("nextToken") or ""), _asked(body)
+        if token and not token.startswith(asked):
+            raise Refused("InvalidParameterException", "The specified nextToken is invalid.")
+        after = _key(token.removeprefix(asked)) if token else _FIRST
         if token and not token.endswith(_AFTER_EMPTY) and self._gate.chance(self._gate.options.empty_pages):
             return _filtered([], token + _AFTER_EMPTY)
         limit = self._limit(body)
@@ -45,7 +48,7 @@ class Logs:
             found.extend(self._readable(stream, body, after, now, limit))
         found.sort()
         page, more = _page(found, limit)
-        return _filtered(page, _token(page[-1]) if more else None)
+        return _filtered(page, asked + _token(page[-1]) if more else None)
 
     def GetLogEvents(self, body: dict[str, Any]) -> bytes:  # noqa: N802
         self._check_group(body)
@@ -117,6 +120,12 @@ def _filtered(page: list[Event], token: str | None) -> bytes:
     ]
     tail = f',"nextToken":"{token}"' if token else ""
     return ('{"events":[' + ",".join(events) + '],"searchedLogStreams":[]' + tail + "}").encode()
+
+
+def _asked(body: dict[str, Any]) -> str:
+    """A page's token belongs to the request that gave it."""
+    asked = [body.get(name) for name in ("logStreamNames", "logStreamNamePrefix", "startTime", "endTime")]
+    return f"{zlib.crc32(json.dumps(asked).encode()):08x}/"
 
 
 def _token(event: Event) -> str:

@@ -1,13 +1,16 @@
 """One embedded AWS and one real Airflow for all end-to-end tests of a session.
 
 Tests share them, so they name their own DAG runs and log groups, and leave no component dead: a test that kills
-components starts
-a `LocalAirflow` of its own, or puts things right before it ends. DAG files of the tests are in ``dags/``.
+components puts things right before it ends. What a module waits for is started at once, by a fixture of the module. DAG
+files of the tests are in ``dags/``.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +19,7 @@ import pytest
 from asyncrun.local.airflow import LocalAirflow, LocalAirflowOptions
 
 if TYPE_CHECKING:
-    from asyncrun.local.aws import EmbeddedAws
+    from asyncrun.local.aws import EmbeddedAws, Fault
 
 HERE = Path(__file__).parent
 EXAMPLE_DAGS = HERE.parents[1] / "example_dags"
@@ -63,6 +66,27 @@ def airflow(embedded_aws: EmbeddedAws, written_dags: Path) -> Iterator[LocalAirf
     options = LocalAirflowOptions((EXAMPLE_DAGS, HERE / "dags", written_dags), env=environment)
     with LocalAirflow(options) as airflow:
         yield airflow
+
+
+@pytest.fixture(scope="module")
+def another_aws(airflow: LocalAirflow) -> Iterator[Callable[..., EmbeddedAws]]:
+    """``another_aws(conn_id, *faults)``: an AWS account behind an Airflow connection of its own, for runs that are to
+    meet faults while others meet none."""
+    from asyncrun.local.aws import EmbeddedAws
+    from asyncrun.local.demo.setup import AWS_OPTIONS, register_example_task_definition
+
+    with ExitStack() as stack:
+
+        def open_account(conn_id: str, *faults: Fault) -> EmbeddedAws:
+            aws = stack.enter_context(EmbeddedAws(replace(AWS_OPTIONS, faults=faults)))
+            register_example_task_definition(aws.client_options())
+            extra = {"endpoint_url": aws.endpoint_url, "region_name": aws.options.region}
+            connection = {"conn_type": "aws", "login": "embedded", "password": "embedded", "extra": json.dumps(extra)}
+            airflow.request("POST", "/connections", json={"connection_id": conn_id, **connection})
+            stack.callback(airflow.request, "DELETE", f"/connections/{conn_id}")
+            return aws
+
+        yield open_account
 
 
 @pytest.fixture(scope="session")

@@ -104,6 +104,10 @@ class Since:
         """Calls that were carried out, as far as their callers know."""
         return sum(call.time >= self.began and not call.error for call in self.aws.control.calls(operation))
 
+    def asked(self, operation: str) -> int:
+        """Calls, carried out or refused."""
+        return sum(call.time >= self.began for call in self.aws.control.calls(operation))
+
     def running(self, *arns: str) -> list[str]:
         """Those of these ECS tasks that have a container process."""
         return [process.task for process in self.aws.control.processes() if process.task in arns]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from asyncrun.local.airflow import LocalAirflow
 from asyncrun.local.aws import EmbeddedAws, Fault
-from asyncrun.local.aws.options import FaultKind
 from asyncrun.local.demo.setup import example_task_definition
-from tests.airflow.support import RunDag, Since, Tasks, boto, said
+from tests.airflow.support import RunDag, Tasks, boto, said
 
 BAD_INPUT = {
     "unknown_cluster": ("NotFound", ["ECS RunTask", "ClusterNotFoundException", "Cluster not found"]),
@@ -91,48 +93,65 @@ def test_missing_network_is_seen_where_the_dag_is_parsed(airflow: LocalAirflow, 
     airflow.wait_until(lambda: not airflow.import_errors(), "no import error any more", 30)
 
 
+@dataclass
+class Troubled:
+    """A DAG run in an AWS account of its own."""
+
+    aws: EmbeddedAws
+    run: Tasks
+
+    @classmethod
+    def start(cls, aws: EmbeddedAws, account: str, airflow: LocalAirflow, run_dag: RunDag) -> Self:
+        dag_id = f"e2e_{account}"
+        return cls(aws, Tasks(airflow, aws, dag_id, run_dag(dag_id, {"program": ENDLESS})))
+
+
+@pytest.fixture(scope="module")
+def troubled(
+    airflow: LocalAirflow, bad_input: Tasks, another_aws: Callable[..., EmbeddedAws], run_dag: RunDag
+) -> dict[str, Troubled]:
+    """Runs whose launch is refused, and one that will meet faults later; started at once."""
+    accounts = {
+        "launch_denied": another_aws("launch_denied", Fault("RunTask", "access_denied")),
+        "launch_expired": another_aws("launch_expired", Fault("RunTask", "expired_token")),
+        "watching_refused": another_aws("watching_refused"),
+    }
+    return {account: Troubled.start(aws, account, airflow, run_dag) for account, aws in accounts.items()}
+
+
 @pytest.mark.parametrize(
-    ("fault", "kind", "texts"),
+    ("account", "kind", "texts"),
     [
-        ("access_denied", "AccessDenied", ["Whoever manages IAM permissions must allow ecs:RunTask"]),
-        ("expired_token", "CredentialsExpired", ["ExpiredTokenException", "must renew them"]),
+        ("launch_denied", "AccessDenied", ["Whoever manages IAM permissions must allow ecs:RunTask"]),
+        ("launch_expired", "CredentialsExpired", ["ExpiredTokenException", "must renew them"]),
     ],
 )
 def test_refused_launch_says_who_must_act(
-    airflow: LocalAirflow, embedded_aws: EmbeddedAws, run_dag: RunDag, fault: FaultKind, kind: str, texts: list[str]
+    airflow: LocalAirflow, troubled: dict[str, Troubled], account: str, kind: str, texts: list[str]
 ) -> None:
-    embedded_aws.control.add_faults(Fault("RunTask", fault))
-    try:
-        run = Tasks(airflow, embedded_aws, "e2e_run", run_dag("e2e_run"))
-        airflow.expect("e2e_run", run.run_id, "failed")
-    finally:
-        embedded_aws.control.clear_faults()
+    run = troubled[account].run
+    airflow.expect(run.dag_id, run.run_id, "failed")
     found, message = error_of(run, "run")
     assert found == kind
     assert [text for text in texts if text not in message] == [], message
 
 
 def test_refused_watching_is_waited_for_and_then_fails_without_stopping_anything(
-    airflow: LocalAirflow, embedded_aws: EmbeddedAws, run_dag: RunDag
+    airflow: LocalAirflow, troubled: dict[str, Troubled]
 ) -> None:
     """One run while DescribeTasks is denied for longer than access_grace; its credentials expire before that, too."""
-    since = Since(embedded_aws)
-    run = Tasks(airflow, embedded_aws, "e2e_run", run_dag("e2e_run", {"program": ENDLESS}))
+    aws, run = troubled["watching_refused"].aws, troubled["watching_refused"].run
     run.wait_for_lines("run")
     arn = run.arn("run")
-    try:
-        embedded_aws.control.add_faults(Fault("DescribeTasks", "expired_token"))
-        airflow.wait_for_log("e2e_run", run.run_id, "run", "the watching goes on")
-        embedded_aws.control.clear_faults()
-        airflow.wait_for_log("e2e_run", run.run_id, "run", "can be seen again")
-        embedded_aws.control.add_faults(Fault("DescribeTasks", "access_denied"))
-        airflow.expect("e2e_run", run.run_id, "failed")
-    finally:
-        embedded_aws.control.clear_faults()
+    aws.control.add_faults(Fault("DescribeTasks", "expired_token"))
+    airflow.wait_for_log(run.dag_id, run.run_id, "run", "the watching goes on")
+    aws.control.clear_faults()
+    airflow.wait_for_log(run.dag_id, run.run_id, "run", "can be seen again")
+    aws.control.add_faults(Fault("DescribeTasks", "access_denied"))
+    airflow.expect(run.dag_id, run.run_id, "failed")
     kind, message = error_of(run, "run")
     assert kind == "Unwatchable"
     assert "must allow ecs:DescribeTasks" in message
     assert "may still be running" in message
-    assert since.running(arn) == [arn]
-    assert since.calls("StopTask") == 0
-    run.ecs.stop_task(cluster="default", task=arn)
+    assert [process.task for process in aws.control.processes()] == [arn]
+    assert aws.control.calls("StopTask") == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,6 +20,11 @@ GONE_WITHIN = 15.0  # s: on_kill comes after 1-2 s, asking Airflow and stopping 
 Launch = Callable[..., Tasks]
 
 
+def until_told(folder: Path, last: str) -> str:
+    """A program that writes a line and, once it is told, a last one."""
+    return f"echo line 1; while [ ! -e {folder}/told ]; do sleep 0.2; done; {last}"
+
+
 @pytest.fixture
 def launch(airflow: LocalAirflow, embedded_aws: EmbeddedAws, run_dag: RunDag) -> Launch:
     def start(dag_id: str, program: str) -> Tasks:
@@ -28,12 +34,12 @@ def launch(airflow: LocalAirflow, embedded_aws: EmbeddedAws, run_dag: RunDag) ->
 
 
 def test_killing_a_deferred_task_stops_its_container_once(
-    launch: Launch, airflow: LocalAirflow, embedded_aws: EmbeddedAws
+    launch: Launch, airflow: LocalAirflow, embedded_aws: EmbeddedAws, tmp_path: Path
 ) -> None:
     """Mark failed, mark success and clear, at the same time."""
     since = Since(embedded_aws)
     failed, success = launch("e2e_run", ENDLESS), launch("e2e_run", ENDLESS)
-    cleared = launch("e2e_run", "echo line 1; sleep 12; echo all done")
+    cleared = launch("e2e_run", until_told(tmp_path, "echo all done"))
     for run in (failed, success, cleared):
         run.wait_for_lines("run")
     first = {run.run_id: run.arn("run") for run in (failed, success, cleared)}
@@ -52,13 +58,17 @@ def test_killing_a_deferred_task_stops_its_container_once(
     assert success.states() == {"run": "success"}
     assert "Stopping ECS task" in said(failed.logs("run"))
 
+    # Each was stopped, by three calls: by one each.
+    assert since.asked("StopTask") == 3
+
     # The cleared one has a new ECS task, which the end of the old one does not harm.
+    (tmp_path / "told").touch()
     airflow.expect("e2e_run", cleared.run_id)
     assert cleared.arn("run") not in first.values()
     assert cleared.ti("run").try_number == 2
     assert container_lines(cleared.logs("run")) == ["line 1", "all done"]
     assert cleared.result("run") == "all done"
-    assert (since.calls("RunTask"), since.calls("StopTask")) == (4, 3)
+    assert (since.asked("RunTask"), since.asked("StopTask")) == (4, 3)
 
 
 def test_worker_waits_without_deferral(launch: Launch, airflow: LocalAirflow, embedded_aws: EmbeddedAws) -> None:
@@ -100,20 +110,21 @@ def test_lost_answer_to_the_launch_makes_no_second_ecs_task(
 
 
 def test_worker_killed_right_after_the_launch_leaves_one_ecs_task_with_reattach(
-    launch: Launch, airflow: LocalAirflow, embedded_aws: EmbeddedAws
+    launch: Launch, airflow: LocalAirflow, embedded_aws: EmbeddedAws, tmp_path: Path
 ) -> None:
     """kill -9 while RunTask was carried out and its answer has not come."""
     since = Since(embedded_aws)
     embedded_aws.control.add_faults(Fault("RunTask", "drop_answer", count=4))
     try:
-        run = launch("e2e_reattach", "echo line 1; sleep 15; echo survived")
+        run = launch("e2e_reattach", until_told(tmp_path, "echo survived"))
         airflow.wait_until(lambda: created_since(run, since), "the ECS task", 30, now=run.states)
         task_process(airflow, run.ti("run").id).kill()
     finally:
         embedded_aws.control.clear_faults()
+    airflow.wait_for_log("e2e_reattach", run.run_id, "run", "Taking over ECS task")
+    (tmp_path / "told").touch()
     airflow.expect("e2e_reattach", run.run_id)
     assert run.ti("run").try_number == 2
-    assert "Taking over ECS task" in said(run.logs("run"))
     assert container_lines(run.logs("run")) == ["line 1", "survived"]
     assert created_since(run, since) == [run.arn("run")]
     assert since.calls("StopTask") == 0

@@ -6,6 +6,7 @@ from asyncrun.local.airflow import LocalAirflow
 from asyncrun.local.aws import EmbeddedAws
 from asyncrun.local.demo.setup import example_task_definition
 from tests.airflow.support import RunDag, Tasks, boto, said, worker_runs
+from tests.support.lab import until
 
 CLUSTER, FAMILY = "e2e-sensed", "e2e-sensed"
 WAITING = ("cluster_is_gone", "definition_is_inactive", "task_is_stopped", "task_never_provisions_again")
@@ -47,6 +48,8 @@ def run_endless(ecs: object) -> str:
         overrides={"containerOverrides": [{"name": "main", "command": ["sleep", "600"]}]},
     )
     arn = str(answer["tasks"][0]["taskArn"])
-    while ecs.describe_tasks(cluster="default", tasks=[arn])["tasks"][0]["lastStatus"] != "RUNNING":  # type: ignore[attr-defined]
-        pass
+    until(
+        lambda: ecs.describe_tasks(cluster="default", tasks=[arn])["tasks"][0]["lastStatus"],  # type: ignore[attr-defined]
+        lambda status: status == "RUNNING",
+    )
     return arn

@@ -16,6 +16,11 @@ Reply = tuple[int, Any]
 """HTTP status and body; a body of None cuts the connection."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # of 5, the default, a burst of connections waits seconds for its retransmissions
+
+
 class StandIn:
     """
     Answers on 127.0.0.1 in threads of its own.
@@ -40,8 +45,7 @@ class StandIn:
         self.holds: dict[str, threading.Event] = {}
         self.lifetime = timedelta(hours=1)
         self.tokens = Counter[str]()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -96,6 +100,10 @@ class StandIn:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def do_GET(self) -> None:
+                """The credentials endpoint of a container, at any path."""
+                self.send(*standin.answer("ContainerCredentials", "", {}), "application/json")
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 target = self.headers.get("X-Amz-Target")
@@ -107,13 +115,16 @@ class StandIn:
                 signed = self.headers.get("Authorization") or ""
                 key = signed.partition("Credential=")[2].partition("/")[0]
                 standin.headers.append(dict(self.headers))
-                status, answer = standin.answer(operation, key, arguments)
+                kind = "application/x-amz-json-1.1" if target else "text/xml"
+                self.send(*standin.answer(operation, key, arguments), kind)
+
+            def send(self, status: int, answer: Any, kind: str) -> None:
                 if answer is None:
                     self.close_connection = True
                     return
                 data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
                 self.send_response(status)
-                self.send_header("Content-Type", "application/x-amz-json-1.1" if target else "text/xml")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(data)))
                 self.send_header("x-amzn-RequestId", "request-1")
                 self.end_headers()

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from asyncrun.clients.aws import close_all, open_aws
+from asyncrun.clients.aws import _registry, close_all, open_aws
 from asyncrun.model.errors import AccessDenied, CredentialsExpired, RequestRefused, Unavailable
 from asyncrun.model.refs import AwsTarget
 from asyncrun.model.settings import Settings
@@ -233,6 +233,18 @@ async def test_renewal_assumes_the_role_anew_even_if_the_connection_is_the_same(
     assert aws.keys("DescribeTasks") == ["ASSUMED2"]
 
 
+async def test_renewals_that_several_ask_for_one_after_the_other_are_one(
+    aws: StandIn, connect: Connect, settings: Settings
+) -> None:
+    """Each cluster has a poller of its own, and a denial is every poller's."""
+    connect(role_arn=ROLE)
+    async with open_aws(TARGET, settings) as access:
+        for _ in range(10):
+            await access.renew()
+            await access.ecs.describe_tasks("c", ["t"])
+    assert aws.count("AssumeRole") == 2
+
+
 async def test_connection_that_disappears_does_not_change_whose_credentials_are_used(
     aws: StandIn, connect: Connect, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,10 +295,113 @@ async def test_close_all_ends_calls_in_flight_as_unavailable(
     assert str(results[0]) == "ECS DescribeTasks in eu-west-1 was not answered: its client was closed."
 
 
+async def test_close_all_waits_for_a_close_that_a_linger_began(
+    aws: StandIn, connect: Connect, settings: Settings
+) -> None:
+    connect()
+    async with open_aws(TARGET, replace(settings, watcher_linger=0)) as access:
+        await access.ecs.describe_tasks("c", ["t"])  # leaves a connection to close
+    lingering = [task for task in asyncio.all_tasks() if "linger" in task.get_name()]
+    while _registry():  # noqa: ASYNC110 - the next step after it left
+        await asyncio.sleep(0)
+    assert [task.done() for task in lingering] == [False], "it is closing"
+    await close_all()
+    assert [task.done() for task in lingering] == [True]
+
+
+async def test_close_all_during_a_linger_ends_it(aws: StandIn, connect: Connect, settings: Settings) -> None:
+    connect()
+    async with open_aws(TARGET, replace(settings, watcher_linger=60)) as access:
+        await access.ecs.describe_tasks("c", ["t"])
+    async with asyncio.timeout(5):
+        await asyncio.gather(close_all(), close_all())
+    assert not [task for task in asyncio.all_tasks() if "asyncrun" in task.get_name()]
+
+
+async def test_a_visit_that_takes_no_time_prolongs_the_linger(
+    aws: StandIn, connect: Connect, settings: Settings
+) -> None:
+    connect()
+    settings = replace(settings, watcher_linger=30)
+    async with open_aws(TARGET, settings) as first:
+        pass
+    await asyncio.sleep(0)
+    async with open_aws(TARGET, settings):
+        pass
+    await asyncio.sleep(0.05)
+    async with open_aws(TARGET, settings) as third:
+        assert third is first
+
+
+async def test_what_is_closed_starts_nothing_any_more(aws: StandIn, connect: Connect, settings: Settings) -> None:
+    connect()
+    async with open_aws(TARGET, replace(settings, connection_ttl=0.01)) as access:
+        await close_all()
+        await asyncio.sleep(0.02)  # a look-up is due
+        with pytest.raises(Unavailable, match=r"^This way to AWS is closed"):
+            await access.ecs.describe_tasks("c", ["t"])
+        with pytest.raises(Unavailable, match=r"^This way to AWS is closed"):
+            await access.renew()
+        assert not [task for task in asyncio.all_tasks() if "asyncrun" in task.get_name()]
+
+
+async def test_closing_while_it_opens_ends_those_who_wait(aws: StandIn, connect: Connect, settings: Settings) -> None:
+    connect(role_arn=ROLE)
+    hold = aws.holds["AssumeRole"] = threading.Event()
+    openers = [asyncio.create_task(_open_once(settings), name=f"opener-{n}") for n in range(3)]
+    await _until(lambda: aws.count("AssumeRole") == 1)
+    await close_all()
+    results = await asyncio.gather(*openers, return_exceptions=True)
+    hold.set()
+    assert [str(one) for one in results] == ["This way to AWS was closed while it was being opened."] * 3
+    assert await _open_once(settings) == "eu-west-1"
+
+
+async def test_client_that_is_made_while_all_are_closed_is_closed_too(
+    aws: StandIn, connect: Connect, settings: Settings
+) -> None:
+    connect()
+    async with open_aws(TARGET, settings) as access:
+        building = access._rotation.current._building  # type: ignore[attr-defined]
+        call = asyncio.create_task(access.logs().filter_log_events("g", ["s"], start_ms=0), name="call")
+        async with asyncio.timeout(5):
+            while not building.locked():  # noqa: ASYNC110 - it takes a few ms only
+                await asyncio.sleep(0)
+        await close_all()
+        with pytest.raises(Unavailable, match=r"^This way to AWS was closed while a client of it was being made\.$"):
+            await call
+    assert aws.count("FilterLogEvents") == 0
+
+
+async def test_two_loops_of_a_process_have_ways_of_their_own(
+    aws: StandIn, connect: Connect, settings: Settings
+) -> None:
+    connect()
+    both = threading.Barrier(2, timeout=20)
+
+    async def work(first: bool) -> str:
+        async with open_aws(TARGET, settings) as access:
+            await access.ecs.describe_tasks("c", ["t"])
+            await asyncio.to_thread(both.wait)
+            if first:
+                await close_all()
+            await asyncio.to_thread(both.wait)
+            try:
+                await access.ecs.describe_tasks("c", ["t"])
+            except Unavailable as error:
+                return str(error)
+            finally:
+                await close_all()
+        return "answered"
+
+    ends = await asyncio.gather(*(asyncio.to_thread(lambda n=n: asyncio.run(work(n == 0))) for n in range(2)))
+    assert ends == ["This way to AWS is closed: it was left, or its event loop is ending.", "answered"]
+
+
 async def test_secrets_are_in_no_repr(aws: StandIn, connect: Connect, settings: Settings) -> None:
     connect()
     async with open_aws(TARGET, settings) as access:
-        generation = access._generation  # type: ignore[attr-defined]
+        generation = access._rotation.current  # type: ignore[attr-defined]
         assert "secret-word" not in f"{access!r} {generation!r} {generation.resolved!r} {access.key!r}"
 
 

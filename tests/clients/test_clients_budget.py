@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -163,6 +164,74 @@ async def test_loop_that_was_closed_with_a_waiter_does_not_block_the_rest() -> N
     await asyncio.to_thread(thread.join)
     async with asyncio.timeout(5):
         await bucket.take()
+
+
+async def test_loop_that_stands_still_with_a_waiter_does_not_block_the_rest() -> None:
+    """A worker's loop, interrupted by a signal's handler that waits for the thread in which it stops the task."""
+    bucket = TokenBucket(rate=50, burst=1)
+    await bucket.take()
+    waiting, go_on = threading.Event(), threading.Event()
+
+    async def stand_still() -> None:
+        turn = asyncio.create_task(bucket.take(), name="turn")
+        await asyncio.sleep(0)
+        waiting.set()
+        go_on.wait(20)
+        await turn
+
+    thread = threading.Thread(target=lambda: asyncio.run(stand_still()))
+    thread.start()
+    await asyncio.to_thread(waiting.wait)
+    try:
+        async with asyncio.timeout(5):
+            await bucket.take()
+    finally:
+        go_on.set()
+        await asyncio.to_thread(thread.join)
+    assert bucket.statistics().waiting == 0
+
+
+async def test_two_loops_together_keep_the_rate_and_both_get_on() -> None:
+    bucket, ended = TokenBucket(rate=100, burst=1), []
+
+    async def take_many() -> None:
+        await asyncio.gather(*(bucket.take() for _ in range(20)))
+        ended.append(time.monotonic())
+
+    started = time.monotonic()
+    await asyncio.gather(*(asyncio.to_thread(lambda: asyncio.run(take_many())) for _ in range(2)))
+    assert max(ended) - started >= 39 / 100 * 0.99
+    assert bucket.statistics().calls == 40
+    assert bucket.statistics().waiting == 0
+
+
+@settings(max_examples=10, deadline=None)
+@given(cancelled=st.sets(st.integers(0, 999), max_size=900), after=st.floats(0, 5))
+def test_of_a_thousand_waiters_those_that_are_not_cancelled_are_served_in_order(
+    cancelled: set[int], after: float
+) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        bucket, served = TokenBucket(rate=40, burst=10), []
+
+        async def call(number: int) -> None:
+            await bucket.take()
+            served.append((number, loop.time() - start))
+
+        tasks = [asyncio.create_task(call(number)) for number in range(1000)]
+        await asyncio.sleep(after)
+        for number in cancelled:
+            tasks[number].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        numbers = [number for number, _ in served]
+        assert numbers == sorted(numbers)
+        assert set(range(1000)) - cancelled <= set(numbers)
+        assert bucket.statistics().waiting == 0
+        assert bucket.statistics().calls == len(served)
+        assert served[-1][1] <= len(served) / 40 + 0.1, "who was cancelled cost the others nothing"
+
+    virtual(scenario)
 
 
 def test_buckets_are_shared_by_account_region_and_group_only() -> None:

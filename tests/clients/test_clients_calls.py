@@ -7,7 +7,7 @@ import pytest
 from asyncrun.clients.api import AwsAccess, EcsApi, Failure, LogEvent, LogsApi
 from asyncrun.clients.aws import open_aws
 from asyncrun.model.ecs import parse_task
-from asyncrun.model.errors import MalformedAnswer, NotFound, RequestRefused
+from asyncrun.model.errors import MalformedAnswer, NotFound, NotShown, RequestRefused, Unavailable
 from asyncrun.model.refs import AwsTarget
 from asyncrun.model.settings import Settings
 from tests.clients.conftest import Connect
@@ -64,7 +64,7 @@ async def test_run_task_sends_exactly_the_request(aws: StandIn, connect: Connect
     assert described.failures[0].reason == "RESOURCE:MEMORY"
 
 
-async def test_stopping_what_is_unknown_or_stopped_is_no_error(
+async def test_stopping_what_has_stopped_is_no_error_and_what_is_not_shown_is_told_apart(
     aws: StandIn, connect: Connect, settings: Settings
 ) -> None:
     connect()
@@ -75,8 +75,11 @@ async def test_stopping_what_is_unknown_or_stopped_is_no_error(
         (200, {"tasks": [{"taskArn": ARN, "lastStatus": "STOPPED"}]}),
     )
     async with open_aws(TARGET, settings) as access:
+        with pytest.raises(NotShown) as caught:
+            await access.ecs.stop_task("c", ARN, "killed")
         await access.ecs.stop_task("c", ARN, "killed")
-        await access.ecs.stop_task("c", ARN, "killed")
+    assert str(caught.value) == f"ECS does not show task {ARN}: it is too young, or it was forgotten after its end."
+    assert isinstance(caught.value, Unavailable), "to be tried again, for whoever knows no better"
     assert aws.calls["StopTask"][0][1] == {"cluster": "c", "task": ARN, "reason": "killed"}
 
 
@@ -96,8 +99,8 @@ async def test_unknown_task_definition_is_not_found(aws: StandIn, connect: Conne
         with pytest.raises(NotFound) as caught:
             await access.ecs.describe_task_definition("d:9")
     assert str(caught.value) == (
-        "ECS DescribeTaskDefinition in eu-west-1 names something that does not exist (ClientException): "
-        "Unable to describe task definition."
+        "Task definition 'd:9' does not exist in eu-west-1, in the account of the credentials of Airflow connection "
+        "'aws_test'; ECS DescribeTaskDefinition answers ClientException: Unable to describe task definition."
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +46,29 @@ def test_invalid_value_names_setting_value_and_range_and_is_not_remembered(monke
     )
     monkeypatch.setenv("AIRFLOW__ASYNCRUN__DESCRIBE_RATE", "4")
     assert load_settings().describe_rate == 4
+
+
+def test_a_name_that_is_no_setting_is_warned_about_once_and_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__POL_INTERVAL", "hunter2")
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__POLL_INTERVAL", "2")
+    for _ in range(3):
+        assert load_settings().poll_interval == 2
+    assert [one.getMessage() for one in caplog.records if one.name == "asyncrun.clients.config"] == [
+        "[asyncrun] pol_interval in Airflow's configuration is no setting and has no effect; did you mean "
+        "'poll_interval'?"
+    ]
+    assert "hunter2" not in caplog.text
+
+
+def test_a_name_in_the_configuration_file_is_warned_about_too(tmp_path: Path) -> None:
+    (tmp_path / "airflow.cfg").write_text("[asyncrun]\nlog_rat = 5\nlog_slot = 60\n")
+    code = "from asyncrun.clients.config import load_settings; print(load_settings().log_slot)"
+    here = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW_CONFIG": str(tmp_path / "airflow.cfg")}
+    ran = subprocess.run([sys.executable, "-c", code], env=here, check=True, capture_output=True, text=True)
+    assert ran.stdout.strip().endswith("60")
+    assert (ran.stdout + ran.stderr).count("log_rat in Airflow's configuration is no setting") == 1
 
 
 def test_every_setting_is_described_and_its_default_and_example_load() -> None:

@@ -1,118 +1,19 @@
-"""Refresh of assumed roles: off the loop, single-flight, before expiry."""
+"""From a target to a session: what a connection becomes, and what is said where it becomes nothing."""
 
 from __future__ import annotations
-
-import asyncio
-import threading
-from datetime import timedelta
 
 import pytest
 
 from asyncrun.clients.aws import open_aws
-from asyncrun.clients.credentials import ThreadedRefresh, resolve, target_hash
-from asyncrun.model.errors import AccessDenied, CredentialsExpired, Unavailable
+from asyncrun.clients.credentials import resolve, target_hash
+from asyncrun.model.errors import CredentialsExpired, Unavailable
 from asyncrun.model.refs import AwsTarget
 from asyncrun.model.settings import Settings
-from tests.clients.conftest import Connect, longest_step
+from tests.clients.conftest import Connect
 from tests.clients.standin import StandIn
 
 TARGET = AwsTarget(conn_id="aws_test")
 ROLE = "arn:aws:iam::123456789012:role/runner"
-
-
-@pytest.mark.usefixtures("closing")
-async def test_slow_sts_does_not_stop_the_loop_during_a_refresh(
-    aws: StandIn, connect: Connect, settings: Settings
-) -> None:
-    connect(role_arn=ROLE)
-    aws.lifetime = timedelta(minutes=5)  # below the SDK's mandatory 10 minutes: the first call must refresh
-    async with open_aws(TARGET, settings) as access:
-        await access.logs().filter_log_events("g", ["s"], start_ms=0)  # loads the SDK's descriptions
-        aws.lifetime = timedelta(hours=1)
-        aws.delays["AssumeRole"] = 1.0
-        assumed = aws.count("AssumeRole")
-        async with longest_step() as gauge:
-            await asyncio.gather(*(access.ecs.describe_tasks("c", ["t"]) for _ in range(20)))
-    assert aws.count("AssumeRole") == assumed + 1, "single-flight"
-    assert set(aws.keys("DescribeTasks")) == {f"ASSUMED{assumed + 1}"}
-    assert gauge.longest < 0.1
-
-
-@pytest.mark.usefixtures("closing")
-async def test_refresh_before_expiry_delays_one_call_only(aws: StandIn, connect: Connect, settings: Settings) -> None:
-    connect(role_arn=ROLE)
-    aws.lifetime = timedelta(minutes=12)  # valid, and within the 15 minutes in which the SDK refreshes early
-    async with open_aws(TARGET, settings) as access:
-        hold = aws.holds["AssumeRole"] = threading.Event()
-        first = asyncio.create_task(access.ecs.describe_tasks("c", ["t"]), name="first")
-        while aws.count("AssumeRole") < 2:  # noqa: ASYNC110 - the stand-in is in threads
-            await asyncio.sleep(0.01)
-        await access.ecs.describe_tasks("c", ["t"])
-        assert aws.keys("DescribeTasks") == ["ASSUMED1"]
-        hold.set()
-        await first
-    assert aws.keys("DescribeTasks") == ["ASSUMED1", "ASSUMED2"]
-
-
-@pytest.mark.usefixtures("closing")
-async def test_role_that_is_taken_away_is_a_denial_of_sts(aws: StandIn, connect: Connect, settings: Settings) -> None:
-    connect(role_arn=ROLE)
-    aws.lifetime = timedelta(minutes=5)
-    async with open_aws(TARGET, settings) as access:
-        fault = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
-        aws.reply("AssumeRole", *[(403, fault)] * 3)
-        with pytest.raises(AccessDenied) as caught:
-            await access.ecs.describe_tasks("c", ["t"])
-    assert (caught.value.service, caught.value.operation) == ("sts", "AssumeRole")
-    assert str(caught.value) == (
-        "AWS denies sts:AssumeRole to the credentials of Airflow connection 'aws_test'. "
-        "Whoever manages IAM permissions must allow sts:AssumeRole."
-    )
-
-
-async def test_time_limit_of_a_refresh_and_the_next_call_joins_the_same_one() -> None:
-    from botocore.exceptions import CredentialRetrievalError
-
-    ran, hold = [], threading.Event()
-
-    def slow() -> str:
-        ran.append(1)
-        hold.wait(10)
-        return "new"
-
-    refresh = ThreadedRefresh(slow, limit=0.05)
-    with pytest.raises(CredentialRetrievalError, match=r"no answer in 0\.05 s"):
-        await refresh()
-    hold.set()
-    assert await refresh() == "new"
-    assert len(ran) == 1
-
-
-async def test_failed_refresh_is_not_repeated_at_once() -> None:
-    ran = []
-
-    def broken() -> None:
-        ran.append(1)
-        raise ConnectionError("STS is away")
-
-    refresh = ThreadedRefresh(broken)
-    for _ in range(5):
-        with pytest.raises(ConnectionError, match="STS is away"):
-            await refresh()
-    assert len(ran) == 1
-
-
-async def test_cancelled_waiter_does_not_end_the_refresh() -> None:
-    hold = threading.Event()
-    refresh = ThreadedRefresh(lambda: hold.wait(10))
-    one = asyncio.create_task(refresh(), name="one")
-    two = asyncio.create_task(refresh(), name="two")
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    one.cancel()
-    hold.set()
-    assert await two is True
-    assert one.cancelled()
 
 
 def test_fingerprint_changes_with_what_matters_and_tells_nothing(connect: Connect) -> None:
@@ -156,7 +57,52 @@ def test_sts_that_is_away_is_unavailable(connect: Connect) -> None:
     )
     with pytest.raises(Unavailable) as caught:
         resolve(TARGET)
-    assert str(caught.value) == "STS AssumeRole got no answer (EndpointConnectionError); it is tried again."
+    assert str(caught.value) == "STS AssumeRole got no answer (EndpointConnectionError)."
+
+
+def test_half_an_answer_of_sts_is_unavailable(connect: Connect, aws: StandIn) -> None:
+    connect(role_arn=ROLE)
+    aws.reply("AssumeRole", *[(200, "<AssumeRoleResponse><AssumeRoleResult><Creden")] * 9)
+    with pytest.raises(Unavailable) as caught:
+        resolve(TARGET)
+    assert (caught.value.service, caught.value.operation) == ("sts", "AssumeRole")
+    assert str(caught.value) == "STS AssumeRole gave half an answer (ResponseParserError)."
+
+
+@pytest.mark.usefixtures("closing")
+@pytest.mark.parametrize(
+    ("reply", "kind", "text"),
+    [
+        (
+            (200, '{"AccessKeyId": "AK'),
+            Unavailable,
+            "The source of the credentials that the AWS SDK finds in this process gave no useful answer "
+            "(CredentialRetrievalError).",
+        ),
+        (
+            (403, "no role for you"),
+            CredentialsExpired,
+            "There are no usable credentials for ECS in eu-west-1 (CredentialRetrievalError): whoever runs Airflow "
+            "must provide them.",
+        ),
+    ],
+)
+async def test_half_an_answer_of_the_metadata_endpoint_is_an_outage_and_a_refusal_is_not(
+    connect: Connect,
+    aws: StandIn,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    reply: tuple[int, str],
+    kind: type[Exception],
+    text: str,
+) -> None:
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{aws.url}/credentials")
+    aws.reply("ContainerCredentials", *[reply] * 9)
+    with pytest.raises(kind) as caught:
+        async with open_aws(AwsTarget(conn_id=None, region_name="eu-west-1"), settings):
+            pass
+    assert str(caught.value) == text
+    assert aws.count("ContainerCredentials") > 0
 
 
 def test_hash_of_a_target_depends_on_every_field_and_not_on_the_order_of_options() -> None:

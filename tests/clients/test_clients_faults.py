@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 import traceback
+from http import HTTPStatus
 
 import pytest
 
@@ -40,7 +41,7 @@ HERE = "ECS DescribeTasks in eu-west-1"
         ("TooManyRequestsException", 429, Throttled, f"AWS throttles {HERE} (TooManyRequestsException)"),
         ("RequestLimitExceeded", 503, Throttled, f"AWS throttles {HERE} (RequestLimitExceeded)"),
         ("SomethingNew", 429, Throttled, f"AWS throttles {HERE} (SomethingNew)"),
-        ("ServerException", 500, Unavailable, f"{HERE} failed on AWS's side (ServerException); it is tried again."),
+        ("ServerException", 500, Unavailable, f"{HERE} failed on AWS's side (ServerException)."),
         ("ServiceUnavailable", 503, Unavailable, f"{HERE} failed on AWS's side (ServiceUnavailable)"),
         ("SomethingNew", 502, Unavailable, f"{HERE} failed on AWS's side (SomethingNew)"),
         ("AccessDeniedException", 400, AccessDenied, "AWS denies ecs:DescribeTasks to the credentials of Airflow"),
@@ -52,12 +53,16 @@ HERE = "ECS DescribeTasks in eu-west-1"
                          "InvalidSignatureException")
         ),
         ("ClusterNotFoundException", 400, NotFound,
-         f"{HERE} names something that does not exist (ClusterNotFoundException): said by AWS"),
-        ("ResourceNotFoundException", 400, NotFound, f"{HERE} names something that does not exist"),
-        ("ConflictException", 400, TokenConflict, f"{HERE} conflicts with an earlier request of the same token"),
+         "Cluster 'c' does not exist in eu-west-1, in the account of the credentials of Airflow connection 'aws_test'; "
+         "ECS DescribeTasks answers ClusterNotFoundException: said by AWS"),
+        ("ResourceNotFoundException", 400, NotFound,
+         f"{HERE} for cluster 'c' names something that does not exist (ResourceNotFoundException): said by AWS"),
+        ("ConflictException", 400, TokenConflict,
+         f"{HERE} for cluster 'c' conflicts with an earlier request of the same token"),
         ("InvalidParameterException", 400, RequestRefused,
-         f"AWS refuses {HERE} (InvalidParameterException): said by AWS"),
-        ("LimitExceededException", 400, RequestRefused, f"AWS refuses {HERE} (LimitExceededException): said by AWS"),
+         f"AWS refuses {HERE} for cluster 'c' (InvalidParameterException): said by AWS"),
+        ("LimitExceededException", 400, RequestRefused,
+         f"AWS refuses {HERE} for cluster 'c' (LimitExceededException): said by AWS"),
     ],
 )  # fmt: skip
 async def test_code_decides_and_the_message_says_who_must_act(
@@ -72,6 +77,7 @@ async def test_code_decides_and_the_message_says_who_must_act(
     assert type(error) is kind
     assert str(error).startswith(text)
     assert (error.service, error.operation, error.code, error.request_id) == ("ecs", "DescribeTasks", code, "request-1")
+    assert error.said == "said by AWS"
     assert error.__cause__ is not None
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), again.code) == (kind, str(error), code)
@@ -95,13 +101,56 @@ async def test_denial_names_principal_action_and_resource(aws: StandIn, connect:
     )
 
 
+PASS_ROLE = (
+    "User: arn:aws:sts::123456789012:assumed-role/air/flow is not authorized to perform: iam:PassRole on resource: "
+    "arn:aws:iam::123456789012:role/task because no identity-based policy allows the iam:PassRole action"
+)
+BY_POLICY = (
+    "User: arn:aws:iam::123456789012:user/air is not authorized to perform: ecs:RunTask on resource: "
+    "arn:aws:ecs:eu-west-1:123456789012:task-definition/d:1 with an explicit deny in a service control policy"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (
+            PASS_ROLE,
+            "AWS denies iam:PassRole to arn:aws:sts::123456789012:assumed-role/air/flow, and ECS RunTask in eu-west-1 "
+            "for task definition 'd:1' in cluster 'default' needs it. Whoever manages IAM permissions must allow "
+            "iam:PassRole on arn:aws:iam::123456789012:role/task.",
+        ),
+        (
+            BY_POLICY,
+            "AWS denies ecs:RunTask to arn:aws:iam::123456789012:user/air. Whoever manages IAM permissions must lift "
+            "the explicit deny in a service control policy for ecs:RunTask on "
+            "arn:aws:ecs:eu-west-1:123456789012:task-definition/d:1.",
+        ),
+        (
+            "no",
+            "AWS denies ecs:RunTask to the credentials of Airflow connection 'aws_test'. Whoever manages IAM "
+            "permissions must allow ecs:RunTask for task definition 'd:1' in cluster 'default'.",
+        ),
+    ],
+)
+async def test_denied_launch_names_what_was_denied_and_not_what_was_called(
+    aws: StandIn, connect: Connect, settings: Settings, said: str, text: str
+) -> None:
+    connect()
+    aws.error("RunTask", "AccessDeniedException", message=said)
+    async with open_aws(TARGET, settings) as access:
+        with pytest.raises(AccessDenied) as caught:
+            await access.ecs.run_task({"taskDefinition": "d:1", "count": 1})
+    assert str(caught.value) == text
+
+
 async def test_no_answer_is_unavailable(aws: StandIn, connect: Connect, settings: Settings) -> None:
     connect()
     aws.reply("DescribeTasks", (0, None), (0, None))
     async with open_aws(TARGET, settings) as access:
         with pytest.raises(Unavailable) as caught:
             await access.ecs.describe_tasks("c", ["t"])
-        assert str(caught.value) == f"{HERE} got no answer (ConnectionClosedError); it is tried again."
+        assert str(caught.value) == f"{HERE} got no answer (ConnectionClosedError)."
     connect(conn_id="aws_away", endpoint_url="http://127.0.0.1:9")
     async with open_aws(AwsTarget(conn_id="aws_away"), settings) as access:
         with pytest.raises(Unavailable, match=r"got no answer \(EndpointConnectionError\)"):
@@ -143,6 +192,76 @@ async def test_html_error_page_of_a_proxy_is_unavailable(aws: StandIn, connect: 
             await access.ecs.describe_tasks("c", ["t"])
 
 
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 407, 408, 413, 421, 425, 503])
+async def test_an_error_without_a_code_of_aws_is_a_gateways_and_refuses_nothing(
+    aws: StandIn, connect: Connect, settings: Settings, status: int
+) -> None:
+    connect()
+    page = "<html><body>Sign in to go on</body></html>"
+    for operation in ("DescribeTasks", "FilterLogEvents", "RunTask"):
+        aws.reply(operation, *[(status, page)] * 2)
+    phrase = HTTPStatus(status).phrase
+    async with open_aws(TARGET, settings) as access:
+        with pytest.raises(Unavailable) as caught:
+            await access.ecs.describe_tasks("c", ["t"])
+        for call in (
+            access.logs().filter_log_events("g", ["s"], start_ms=0),
+            access.ecs.run_task({"taskDefinition": "d"}),
+        ):
+            with pytest.raises(Unavailable):
+                await call
+    assert type(caught.value) is Unavailable
+    assert caught.value.code == ""
+    assert str(caught.value) == (
+        f"{HERE} was answered without an error code of AWS (HTTP {status} {phrase}), so by something on the way, such "
+        "as a proxy or gateway: if it lasts, whoever manages the network must act."
+    )
+
+
+async def test_a_gateway_that_limits_the_rate_slows_us_down(aws: StandIn, connect: Connect, settings: Settings) -> None:
+    connect()
+    aws.reply("DescribeTasks", *[(429, "slow down")] * 2)
+    async with open_aws(TARGET, settings) as access:
+        with pytest.raises(Throttled, match=r"without an error code of AWS \(HTTP 429 Too Many Requests\)"):
+            await access.ecs.describe_tasks("c", ["t"])
+
+
+async def test_a_json_error_without_a_code_is_a_gateways_too(
+    aws: StandIn, connect: Connect, settings: Settings
+) -> None:
+    connect()
+    aws.reply("DescribeTasks", (400, {"message": "blocked by policy"}))
+    async with open_aws(TARGET, settings) as access:
+        with pytest.raises(Unavailable, match="HTTP 400 Bad Request"):
+            await access.ecs.describe_tasks("c", ["t"])
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ([{"name": "A", "value": ["hunter2, valid: S3CR3T"]}], "environment[0].value: <class 'list'>, valid types: "),
+        ([{"name": "A", "value": b"a=b, type: <class 'x'>, S3CR3T"}], "environment[0].value: <class 'bytes'>, valid"),
+        ([{"name": "A", "value": ["x\nInvalid type for parameter S3CR3T, value: "]}], "environment[0].value"),
+        ([{"name": "A", "value": {"S3CR3T": ", value: 1"}}, {"name": 3}], "environment[0].value"),
+        ("A=S3CR3T", "containerOverrides[0].environment: <class 'str'>, valid types: <class 'list'>, <class 'tuple'>"),
+        ([{"name": "A", "value": "S3CR3T", "typo": "S3CR3T"}], 'Unknown parameter in overrides.containerOverrides[0]'),
+    ],
+)  # fmt: skip
+async def test_of_a_refused_argument_path_and_type_are_shown_whatever_its_value_holds(
+    aws: StandIn, connect: Connect, settings: Settings, environment: object, said: str
+) -> None:
+    connect()
+    request = {
+        "taskDefinition": "d",
+        "overrides": {"containerOverrides": [{"name": "c", "environment": environment}]},
+    }
+    async with open_aws(TARGET, settings) as access:
+        with pytest.raises(RequestRefused) as caught:
+            await access.ecs.run_task(request)
+    assert said in str(caught.value)
+    assert "S3CR3T" not in "".join(traceback.format_exception(caught.value))
+
+
 async def test_refused_argument_is_named_without_its_value(aws: StandIn, connect: Connect, settings: Settings) -> None:
     connect()
     environment = [{"name": "PASSWORD", "value": {"hunter2": 1}}]
@@ -174,6 +293,17 @@ async def test_throttling_slows_the_bucket_of_the_account(aws: StandIn, connect:
 
 
 def test_copy_of_an_error_keeps_the_facts() -> None:
-    error = Throttled("slow", service="ecs", operation="RunTask", code="Throttling", request_id="r")
+    error = Throttled("slow", service="ecs", operation="RunTask", code="Throttling", request_id="r", said="Rate")
     again = copy.copy(error)
     assert json.dumps(vars(again)) == json.dumps(vars(error))
+
+
+def test_advice_is_one_more_sentence_of_the_same_error() -> None:
+    cause = ValueError("of the SDK")
+    error = NotFound("Nothing there.", service="ecs", code="C", said="gone")
+    error.__cause__ = cause
+    advised = error.advising("Create it.")
+    assert (type(advised), str(advised), advised.said) == (NotFound, "Nothing there. Create it.", "gone")
+    assert advised.__cause__ is cause
+    assert str(error) == "Nothing there."
+    assert str(pickle.loads(pickle.dumps(advised))) == "Nothing there. Create it."

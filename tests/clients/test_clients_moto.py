@@ -37,9 +37,9 @@ async def test_clusters_definitions_and_logs(moto: str, settings: Settings, monk
         assert (await ecs.describe_task_definition("f:1"))["taskDefinitionArn"] == definition["taskDefinitionArn"]
         assert [one["clusterName"] for one in (await ecs.describe_clusters(["c"])).items] == ["c"]
         assert await ecs.list_tasks("c", started_by="me", desired_status="RUNNING") == []
-        with pytest.raises(NotFound, match=r"ClusterNotFoundException"):
+        with pytest.raises(NotFound, match=r"^Cluster 'other' does not exist in eu-west-1 \(account 123456789012\);"):
             await ecs.list_tasks("other", started_by="me", desired_status="RUNNING")
-        with pytest.raises(NotFound, match=r"^CloudWatch Logs FilterLogEvents in eu-west-1 names something"):
+        with pytest.raises(NotFound, match=r"^CloudWatch Logs FilterLogEvents in eu-west-1 for log group 'nowhere' n"):
             await logs.filter_log_events("nowhere", ["s"], start_ms=0)
         assert (await ecs.deregister_task_definition("f:1"))["status"] == "INACTIVE"
         assert (await ecs.delete_cluster("c"))["clusterName"] == "c"

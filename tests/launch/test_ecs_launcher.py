@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +16,7 @@ from asyncrun.model.errors import (
     AccessDenied,
     LaunchRefused,
     MalformedAnswer,
+    NotShown,
     OutOfCapacity,
     RequestRefused,
     TokenConflict,
@@ -141,6 +144,12 @@ async def test_a_refusal_for_want_of_fargate_capacity_counts_as_no_room() -> Non
         await EcsLauncher(Ecs(refused)).launch(REQUEST)
 
 
+async def test_names_of_the_user_are_not_taken_for_words_of_ecs() -> None:
+    refused = RequestRefused("AWS refuses ECS RunTask for task definition 'No Container Instances'", said="Invalid.")
+    with pytest.raises(RequestRefused):
+        await EcsLauncher(Ecs(refused)).launch(REQUEST)
+
+
 @pytest.mark.parametrize(
     "error", [RequestRefused("TaskDefinition is inactive"), AccessDenied("no"), TokenConflict("x")]
 )
@@ -153,8 +162,12 @@ async def test_a_refusal_is_not_tried_again(error: Exception) -> None:
 
 async def test_another_failure_is_refused_with_its_reason() -> None:
     attribute = Described(items=[], failures=[Failure(arn="i-1", reason="ATTRIBUTE", detail="gpu")])
-    with pytest.raises(LaunchRefused, match="did not place the task in cluster 'c': ATTRIBUTE gpu") as caught:
+    with pytest.raises(LaunchRefused) as caught:
         await EcsLauncher(Ecs(attribute)).launch(REQUEST)
+    assert str(caught.value) == (
+        "ECS did not place the task in cluster 'c': ATTRIBUTE gpu. Change task definition 'f:1' or the operator's "
+        "placement arguments, or add container instances to the cluster that fit them"
+    )
     assert not isinstance(caught.value, OutOfCapacity)
 
 
@@ -177,6 +190,50 @@ async def test_stop_names_the_exact_task_and_a_reason_that_ecs_accepts() -> None
     await EcsLauncher(ecs).stop(EcsTaskRef(cluster="c", task_arn=ARN), "because " * 100)
     ((cluster, arn, reason),) = ecs.stopped
     assert (cluster, arn, len(reason)) == ("c", ARN, 255)
+
+
+class Hiding(Ecs):
+    """Does not show the task before some moment of the event loop's time."""
+
+    def __init__(self, shown_after: float) -> None:
+        super().__init__(PLACED)
+        self.shown_at = asyncio.get_running_loop().time() + shown_after
+        self.attempts = 0
+
+    async def stop_task(self, cluster: str, task_arn: str, reason: str) -> None:
+        self.attempts += 1
+        if asyncio.get_running_loop().time() < self.shown_at:
+            raise NotShown("too young, or forgotten")
+        await super().stop_task(cluster, task_arn, reason)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 3, 50])
+async def test_a_young_task_that_ecs_does_not_show_yet_is_stopped_once_it_is_shown(seconds: float) -> None:
+    ecs = Hiding(seconds)
+    await EcsLauncher(ecs).stop(EcsTaskRef(cluster="c", task_arn=ARN), "kill", launched_at=time.time())
+    assert len(ecs.stopped) == 1
+    assert seconds <= asyncio.get_running_loop().time() <= seconds + 5.1
+    assert ecs.attempts < 25
+
+
+@pytest.mark.parametrize(("age", "grace", "waits"), [(0, 60, 60), (50, 60, 10), (61, 60, 0), (None, 60, 60), (5, 7, 2)])
+async def test_a_task_that_is_not_shown_when_the_grace_is_over_is_gone(
+    age: float | None, grace: float, waits: float
+) -> None:
+    ecs = Hiding(10_000)
+    began = None if age is None else time.time() - age
+    ref = EcsTaskRef(cluster="c", task_arn=ARN)
+    await EcsLauncher(ecs).stop(ref, "kill", launched_at=began, missing_grace=grace)
+    assert ecs.stopped == []
+    assert asyncio.get_running_loop().time() == pytest.approx(waits, abs=0.1)
+
+
+async def test_what_an_unanswered_launch_placed_is_stopped_although_it_is_not_shown_at_once() -> None:
+    ecs = Hiding(2)
+    launcher = EcsLauncher(ecs)
+    launcher.unanswered = REQUEST
+    assert await launcher.take_back() == EcsTaskRef(cluster="c", task_arn=ARN)
+    assert len(ecs.stopped) == 1
 
 
 def test_a_token_that_leaves_no_room_for_the_ordinal_is_refused() -> None:

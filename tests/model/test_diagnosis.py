@@ -8,9 +8,19 @@ import msgspec
 import pytest
 
 from asyncrun.model.diagnosis import Cause, Diagnosis
+from asyncrun.model.ecs import parse_task
 from asyncrun.model.ecs_definition import parse_definition
 from asyncrun.model.ecs_diagnosis import diagnose
-from asyncrun.model.ecs_outcome import gave_up
+from asyncrun.model.ecs_outcome import decide, gave_up
+from asyncrun.model.errors import (
+    AccessDenied,
+    CredentialsExpired,
+    MalformedAnswer,
+    NotFound,
+    RemoteError,
+    RequestRefused,
+    Unavailable,
+)
 from asyncrun.model.outcome import ContainerOutcome, Outcome, StopCause, Verdict
 
 PLAN = parse_definition(
@@ -77,8 +87,26 @@ def test_an_image_that_cannot_be_pulled_is_named() -> None:
          Cause.LOG_GROUP),
         ("ResourceInitializationError: failed to initialize logging driver: failed to create Cloudwatch log stream",
          Cause.LOG_GROUP),
-        ("ResourceInitializationError: unable to pull registry auth from Amazon ECR: There is a connection issue",
-         Cause.IMAGE),
+        ("ResourceInitializationError: unable to pull secrets or registry auth: pull command failed: unable to pull "
+         "registry auth from Amazon ECR: There is a connection issue between the task and Amazon ECR. Check your task "
+         "network configuration.", Cause.NETWORK),
+        ("ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: "
+         "unable to retrieve ecr registry auth: service call has been retried 3 time(s): RequestError: send request "
+         "failed caused by: Post https://api.ecr.us-east-1.amazonaws.com/: dial tcp 10.0.0.1:443: i/o timeout",
+         Cause.NETWORK),
+        ("ResourceInitializationError: unable to pull secrets or registry auth: unable to retrieve secret from asm: "
+         "RequestCanceled: request context canceled caused by: context deadline exceeded", Cause.NETWORK),
+        ("ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: failed "
+         "to create Cloudwatch log stream: RequestError: send request failed caused by: dial tcp: i/o timeout",
+         Cause.NETWORK),
+        ("ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: "
+         "unable to retrieve ecr registry auth: AccessDeniedException: User: u is not authorized to perform: "
+         "ecr:GetAuthorizationToken", Cause.IMAGE),
+        ("ResourceInitializationError: unable to pull secrets or registry auth: something new", Cause.SECRET),
+        ("ECS was not able to start: User is not authorized to perform: sts:AssumeRole on resource: r", Cause.ROLE),
+        ("RESOURCE:MEMORY", Cause.CAPACITY),
+        ("InsufficientInstanceCapacity", Cause.CAPACITY),
+        ("No Container Instances were found in your cluster.", Cause.CAPACITY),
         ("Capacity is unavailable at this time. Please try again later or in a different availability zone",
          Cause.CAPACITY),
         ("Timeout waiting for network interface provisioning to complete.", Cause.NETWORK),
@@ -131,20 +159,123 @@ def test_a_stop_by_a_user_tells_where_to_find_out_by_whom() -> None:
     assert "CloudTrail" in made.next_step
 
 
-def test_our_own_deadline_is_not_blamed_on_a_user() -> None:
-    made = diagnose(gave_up(None, StopCause.DEADLINE, "execution_timeout=0:10:00", Verdict.STOPPED))
+LIMIT = "execution_timeout=0:10:00"
+
+
+def test_our_own_deadline_is_not_blamed_on_a_user_and_our_words_are_not_quoted_as_ecss() -> None:
+    made = diagnose(
+        Outcome(
+            verdict=Verdict.STOPPED, code="UserInitiated", reason=f"Stopped by Airflow: {LIMIT}",
+            stop_cause=StopCause.DEADLINE, our_reason=LIMIT,
+        )
+    )  # fmt: skip
     assert made.cause is Cause.DEADLINE
-    assert made.summary == "the task was stopped because it took longer than allowed: execution_timeout=0:10:00"
+    assert made.summary == f"the task was stopped because it took longer than allowed: {LIMIT}"
+    assert made.evidence == ("stopCode=UserInitiated", f"stoppedReason=Stopped by Airflow: {LIMIT}")
 
 
-def test_lost_access_says_that_the_task_may_still_be_running() -> None:
-    made = diagnose(gave_up(None, StopCause.ACCESS, "not authorized", Verdict.LOST))
+def test_a_task_that_could_not_be_stopped_at_its_deadline_was_not_stopped() -> None:
+    refused = "it could not be stopped, and may still be running: AWS denies ecs:StopTask"
+    made = diagnose(gave_up(Verdict.STOPPED, LIMIT, StopCause.DEADLINE, not_ended=refused))
+    assert made.cause is Cause.DEADLINE
+    assert made.summary == f"the task took longer than allowed ({LIMIT}); {refused}"
+    assert made.next_step.startswith("Stop the task by hand if it still runs")
+    assert made.evidence == ()
+
+
+@pytest.mark.parametrize(
+    ("error", "who"),
+    [
+        (CredentialsExpired("e"), "Whoever manages the connection must give it usable credentials"),
+        (AccessDenied("e"), "Whoever manages permissions must restore access"),
+        (NotFound("e"), "Find out whether the cluster was deleted, or the connection now leads to another"),
+        (MalformedAnswer("e"), "Find out what changes AWS's answers on their way"),
+        (RequestRefused("No AWS region is known"), "Mend what this call was refused for"),
+        (Unavailable("e"), "Find out why AWS cannot be reached from the triggerer"),
+    ],
+)
+def test_a_task_out_of_sight_may_still_be_running_and_the_error_tells_who_must_act(
+    error: RemoteError, who: str
+) -> None:
+    made = diagnose(gave_up(Verdict.LOST, str(error), StopCause.ACCESS), error=error)
     assert made.cause is Cause.ACCESS
-    assert "may still be running" in made.summary
+    assert made.summary == f"the task can no longer be watched, and may still be running: {error}"
+    assert made.next_step.startswith(who)
+    assert made.next_step.endswith("; then stop the task by hand, or clear the Airflow task.")
 
 
 def test_a_lost_task_is_lost() -> None:
-    assert diagnose(Outcome(verdict=Verdict.LOST, reason="MISSING for 60 s")).cause is Cause.LOST
+    made = diagnose(gave_up(Verdict.LOST, "it has been reported MISSING for 60 s"))
+    assert made.cause is Cause.LOST
+    assert made.summary.endswith("so how it ended cannot be known: it has been reported MISSING for 60 s")
+
+
+def several(**ends: tuple[int | None, str]) -> Outcome:
+    """What is decided of a task with these containers, all essential but ``extra``; the first one decides."""
+    definitions = [{"name": name, "essential": name != "extra"} for name in ends]
+    containers = [
+        {"name": name, "lastStatus": "STOPPED", "exitCode": code, "reason": reason}
+        for name, (code, reason) in ends.items()
+    ]
+    plan = parse_definition({"taskDefinitionArn": "d:1", "containerDefinitions": definitions})
+    raw = {
+        "taskArn": "a", "lastStatus": "STOPPED", "desiredStatus": "STOPPED", "stopCode": "EssentialContainerExited",
+        "stoppedReason": "Essential container in task exited", "startedAt": 1.0, "containers": containers,
+    }  # fmt: skip
+    made = decide(parse_task(raw), plan)
+    assert made is not None
+    return made.outcome
+
+
+@pytest.mark.parametrize("app", [143, 137, 0])
+def test_a_container_that_was_only_ended_by_another_ones_failure_is_not_blamed(app: int) -> None:
+    outcome = several(app=(app, ""), proxy=(143, ""), side=(1, ""))
+    made = diagnose(outcome)
+    assert outcome.decided_by == "app"
+    assert made.summary == "container 'side' exited with code 1"
+    assert made.cause is Cause.EXIT_CODE
+    assert "container app: exitCode=" in made.evidence[2]
+
+
+def test_a_container_that_failed_by_itself_is_blamed_before_others_that_did() -> None:
+    assert diagnose(several(app=(3, ""), side=(1, ""))).summary == "container 'app' exited with code 3"
+
+
+def test_a_signal_without_any_other_failure_is_the_deciding_containers_own() -> None:
+    made = diagnose(several(app=(143, ""), proxy=(143, "")))
+    assert made.summary == "container 'app' was killed by SIGTERM (exit code 143)"
+
+
+def test_a_container_that_could_not_start_is_blamed_and_not_the_one_that_never_ran_because_of_it() -> None:
+    made = diagnose(several(app=(None, ""), side=(None, "CannotStartContainerError: no such file")))
+    assert made.summary.startswith("container 'side' could not start its container")
+
+
+def test_the_deciding_containers_reason_goes_before_another_ones() -> None:
+    oom, start = "OutOfMemoryError: killed", "CannotStartContainerError: no such file"
+    assert diagnose(several(side=(None, start), app=(137, oom))).cause is Cause.START
+    assert diagnose(several(app=(137, oom), side=(None, start))).cause is Cause.OUT_OF_MEMORY
+
+
+def test_what_befell_a_container_that_is_not_essential_explains_no_failure() -> None:
+    made = diagnose(several(app=(3, ""), extra=(137, "OutOfMemoryError: killed")))
+    assert made.summary == "container 'app' exited with code 3"
+
+
+def test_a_task_that_never_started_is_explained_also_by_a_container_that_is_not_essential() -> None:
+    outcome = Outcome(
+        verdict=Verdict.NEVER_STARTED,
+        containers=(
+            ContainerOutcome(name="extra", reason="CannotPullContainerError: not found", essential=False),
+            ContainerOutcome(name="app"),
+        ),
+        decided_by="app",
+        code="TaskFailedToStart",
+    )
+    assert diagnose(outcome).cause is Cause.IMAGE
+    essential = ContainerOutcome(name="proxy", reason="OutOfMemoryError: killed")
+    both = msgspec.structs.replace(outcome, containers=(*outcome.containers, essential))
+    assert diagnose(both).cause is Cause.OUT_OF_MEMORY
 
 
 def test_the_text_holds_summary_next_step_evidence_and_last_lines() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from asyncrun.model.ecs import parse_task
 from asyncrun.model.ecs_definition import TaskPlan, parse_definition
-from asyncrun.model.ecs_outcome import Decision, decide
-from asyncrun.model.outcome import Outcome, Verdict
+from asyncrun.model.ecs_outcome import Decision, decide, gave_up, to_blame
+from asyncrun.model.outcome import Outcome, StopCause, Verdict
 
 
 def task(*containers: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -190,3 +190,59 @@ def test_a_program_that_answers_a_users_stop_with_0_is_stopped_not_finished() ->
 def test_the_signal_that_ended_a_container_is_named(code: int | None, signal: str | None) -> None:
     made = outcome(task(container("main", code), lastStatus="STOPPED"), plan(main=True)).containers[0]
     assert made.signal == signal
+
+
+def test_a_container_that_ran_and_left_no_exit_code_has_failed_and_one_that_never_ran_has_not_started() -> None:
+    raw = task(container("main", None), lastStatus="STOPPED")
+    assert outcome(raw, plan(main=True)).verdict is Verdict.FAILED
+    assert outcome({**raw, "startedAt": None}, plan(main=True)).verdict is Verdict.NEVER_STARTED
+
+
+class TestAfterOurOwnStop:
+    """A program may answer our SIGTERM with any code, and ECS says later than that code that we stopped it."""
+
+    def decide(self, code: int, **fields: Any) -> Decision:
+        raw = task(container("main", code), **{"stopCode": None, "stoppedReason": None, **fields})
+        made = decide(parse_task(raw), plan(main=True), stopping=True)
+        assert made is not None
+        return made
+
+    def test_a_0_is_not_complete_before_ecs_says_why_the_task_ended(self) -> None:
+        assert not self.decide(0).complete
+        assert self.decide(0, lastStatus="STOPPED").complete
+
+    def test_a_0_that_came_before_the_stop_is_a_success(self) -> None:
+        made = self.decide(0, stopCode="EssentialContainerExited")
+        assert (made.outcome.verdict, made.complete) == (Verdict.SUCCEEDED, True)
+
+    def test_a_0_that_answered_the_stop_is_a_stop(self) -> None:
+        made = self.decide(0, stopCode="UserInitiated", stoppedReason="Stopped by Airflow: x")
+        assert (made.outcome.verdict, made.complete) == (Verdict.STOPPED, True)
+
+    @pytest.mark.parametrize("code", [143, 137])
+    def test_a_signal_is_a_stop_though_ecs_does_not_say_so(self, code: int) -> None:
+        made = self.decide(code)
+        assert (made.outcome.verdict, made.complete) == (Verdict.STOPPED, False)
+
+    def test_a_failure_of_its_own_is_a_failure(self) -> None:
+        assert self.decide(3).outcome.verdict is Verdict.FAILED
+        assert self.decide(143, stopCode="EssentialContainerExited").outcome.verdict is Verdict.FAILED
+
+
+def test_a_run_whose_end_was_not_seen_keeps_what_is_known_and_the_container_that_would_have_decided() -> None:
+    raw = task(container("extra", 1), container("main", None, status="RUNNING"), lastStatus="RUNNING", stopCode=None)
+    made = gave_up(
+        Verdict.STOPPED, "ours", StopCause.DEADLINE, state=parse_task(raw), plan=plan(main=True, extra=False)
+    )
+    assert (made.decided_by, made.exit_code, made.our_reason) == ("main", None, "ours")
+    assert made.reason == "Essential container in task exited"
+    assert [(one.name, one.essential) for one in made.containers] == [("main", True), ("extra", False)]
+    blamed = to_blame(made)
+    assert blamed is not None
+    assert blamed.name == "main"
+
+
+def test_of_a_run_that_was_never_seen_nothing_is_known_but_why_we_gave_up() -> None:
+    made = gave_up(Verdict.LOST, "gone")
+    assert made == Outcome(verdict=Verdict.LOST, our_reason="gone")
+    assert to_blame(made) is None

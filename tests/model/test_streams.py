@@ -91,5 +91,6 @@ def test_without_definition_and_containers_it_waits_for_them() -> None:
 def test_without_definition_and_arguments_the_missing_permission_is_named() -> None:
     made = find(None, "a")
     assert made.remarks == (
-        "No log can be shown: allow ecs:DescribeTaskDefinition, or give awslogs_group and awslogs_stream_prefix",
+        "No log can be shown: where the task definition is not known, awslogs_group and awslogs_stream_prefix must say "
+        "where it is",
     )

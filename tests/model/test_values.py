@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from airflow.sdk.serde import serialize
+from airflow.triggers.base import TriggerEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +21,7 @@ from asyncrun.model.ecs import parse_task
 from asyncrun.model.ecs_definition import parse_definition
 from asyncrun.model.ecs_watch import EcsClusterWatch, EcsTaskWatch
 from asyncrun.model.errors import AccessDenied, ContainerFailed, InvalidArgument, InvalidSetting, MalformedAnswer
-from asyncrun.model.event import CompletionEvent
+from asyncrun.model.event import LAST_LINES_LIMIT, RESULT_LIMIT, CompletionEvent, cut_last_lines, cut_result
 from asyncrun.model.logs import level_of
 from asyncrun.model.outcome import ContainerOutcome, Outcome, Verdict
 from asyncrun.model.refs import AwsTarget, EcsTaskRef
@@ -97,7 +102,44 @@ def test_a_foreign_event_is_refused_with_the_place() -> None:
 def test_a_watch_of_the_last_release_still_loads_and_comes_back_as_it_was() -> None:
     watch = EcsTaskWatch.from_dict(WATCH_0_1_0)
     assert watch.ref == REF
-    assert watch.to_dict() == WATCH_0_1_0
+    # That release did not say whether the result is wanted, so it must be there.
+    assert watch.to_dict() == {**WATCH_0_1_0, "wants_result": True}
+
+
+def test_what_airflow_logs_of_an_event_is_short_and_shows_no_line_of_a_container() -> None:
+    """Its triggerer writes the ``repr`` of each event into the task log."""
+    made = msgspec.structs.replace(EVENT, last_lines=("DB_PASSWORD=hunter2",), result="r" * 10**6)
+    assert repr(made.to_payload()) == "failed: s"
+    assert repr(TriggerEvent(made.to_payload())) == "TriggerEvent<failed: s>"
+    wordy = msgspec.structs.replace(EVENT, diagnosis=Diagnosis(summary="s" * 10**6))
+    assert len(repr(wordy.to_payload())) < 600
+
+
+def test_the_payload_of_an_event_passes_airflows_serializations_as_a_dict() -> None:
+    event = TriggerEvent(EVENT.to_payload())
+    plain = msgspec.to_builtins(EVENT)
+    for dumped in (event.model_dump(), json.loads(event.model_dump_json())):
+        assert dumped == {"payload": json.loads(json.dumps(plain))} or dumped == {"payload": plain}
+    assert serialize({"event": event.payload}) == serialize({"event": plain})
+    assert CompletionEvent.from_payload(json.loads(event.model_dump_json())["payload"]) == EVENT
+
+
+def test_a_result_is_cut_at_its_limit_and_never_within_a_character() -> None:
+    assert cut_result("x" * RESULT_LIMIT) == ("x" * RESULT_LIMIT, 0)
+    assert cut_result("x" * (RESULT_LIMIT + 3)) == ("x" * RESULT_LIMIT, 3)
+    assert cut_result("x" + "\u00e9" * RESULT_LIMIT) == ("x" + "\u00e9" * (RESULT_LIMIT // 2 - 1), RESULT_LIMIT + 1)
+    assert cut_result("half \ud800") == ("half ?", 0)
+
+
+def test_the_last_lines_are_bounded_all_together_and_say_what_is_missing() -> None:
+    few = ("a", "\u00e9" * (LAST_LINES_LIMIT // 2 - 1), "b")
+    assert cut_last_lines(few) == few
+    shown = cut_last_lines(f"{number:04}" + "x" * 996 for number in range(1000))
+    assert shown[0] == "[935 earlier lines are left out here: 65536 bytes are shown at most]"
+    assert [line[:4] for line in shown[1:]] == [f"{number:04}" for number in range(935, 1000)]
+    assert cut_last_lines(()) == ()
+    (only,) = cut_last_lines(("first", "x" * (LAST_LINES_LIMIT + 1)))
+    assert only == "x" * LAST_LINES_LIMIT + " ... [cut]"
 
 
 def test_a_state_watch_round_trips() -> None:
@@ -181,6 +223,28 @@ def test_every_line_has_a_level(text: str) -> None:
     assert level_of(text) in {"critical", "error", "warning", "info", "debug"}
 
 
+@pytest.mark.parametrize("one", fields(Settings), ids=lambda one: one.name)
+def test_every_number_has_an_end_that_python_can_count_with(one: Any) -> None:
+    if one.type == "str":
+        return
+    top = one.metadata["at_most"]
+    assert one.metadata["at_least"] <= one.default <= top
+    assert getattr(Settings.load({one.name: f"{top:.0f}"}.get), one.name) == top
+    timedelta(seconds=top if one.metadata["unit"] == "s" else 0)
+    for value in ("inf", "1e300", "nan"):
+        with pytest.raises(InvalidSetting):
+            Settings.load({one.name: value}.get)
+
+
+def test_a_name_that_is_no_setting_is_told_with_the_one_that_is_most_like_it() -> None:
+    names = ["poll_interval", "LOG_SLOT", "pol_interval", "METRICS_INTERVALL", "zzz"]
+    assert list(Settings.unknown(names)) == [
+        ("metrics_intervall", "metrics_interval"),
+        ("pol_interval", "poll_interval"),
+        ("zzz", ""),
+    ]
+
+
 def test_settings_have_defaults_and_read_what_is_configured() -> None:
     configured = {"poll_interval": "2.5", "log_slot": "100", "end_in_triggerer": "Never", "log_rate": " "}
     settings = Settings.load(configured.get)
@@ -192,11 +256,15 @@ def test_settings_have_defaults_and_read_what_is_configured() -> None:
     ("name", "value", "message"),
     [
         ("log_rate", "1.5", "[asyncrun] log_rate = '1.5' in Airflow's configuration cannot work: expected a whole "
-         "number of lines/s, at least 1"),
+         "number of lines/s, at least 1 and at most 1000000"),
         ("describe_rate", "50", "[asyncrun] describe_rate = '50' in Airflow's configuration cannot work: expected a "
          "number of calls/s, at least 0.1 and at most 20"),
         ("poll_interval", "nan", "[asyncrun] poll_interval = 'nan' in Airflow's configuration cannot work: expected a "
-         "number of s, at least 0.1"),
+         "number of s, at least 0.1 and at most 3600"),
+        ("resume_hold", "inf", "[asyncrun] resume_hold = 'inf' in Airflow's configuration cannot work: expected a "
+         "number of s, at least 0 and at most 3600"),
+        ("backstop", "1e300", "[asyncrun] backstop = '1e300' in Airflow's configuration cannot work: expected a "
+         "number of s, at least 0 and at most 2592000"),
         ("end_in_triggerer", "maybe", "[asyncrun] end_in_triggerer = 'maybe' in Airflow's configuration cannot work: "
          "expected auto or always or never"),
     ],

@@ -13,6 +13,7 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 import pytest
 
+from asyncrun.clients.config import load_settings
 from asyncrun.local.aws import EmbeddedAws, EmbeddedAwsOptions, LifecycleDelays
 from tests.operators.support import GROUP, Worker, register
 
@@ -24,7 +25,8 @@ def worker() -> Worker:
 
 @pytest.fixture(scope="session")
 def aws_server() -> Iterator[EmbeddedAws]:
-    options = EmbeddedAwsOptions(log_groups=(GROUP,), delays=LifecycleDelays(deprovisioning=0.1))
+    delays = LifecycleDelays(deprovisioning=0.1)
+    options = EmbeddedAwsOptions(log_groups=(GROUP,), delays=delays, flush_interval=0.2)
     with EmbeddedAws(options) as aws:
         yield aws
 
@@ -34,9 +36,12 @@ def aws(aws_server: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Em
     """The server, as what the SDK finds in the environment, with a task definition of one container ``main``."""
     for name, value in aws_server.env().items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__LOGS_QUIET_PERIOD", "1")  # the embedded driver flushes more often
+    load_settings.cache_clear()
     aws_server.control.clear_faults()
     aws_server.control.calls(clear=True)
     register(aws_server)
     yield aws_server
+    load_settings.cache_clear()
     aws_server.control.clear_faults()
     aws_server.control.set_out_of_capacity()

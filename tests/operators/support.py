@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -30,6 +31,36 @@ class Ti:
     def xcom_pull(self, task_ids: str, key: str, map_indexes: int) -> Any:
         assert (task_ids, map_indexes) == (self.task_id, self.map_index)
         return self.xcoms.get(key)
+
+
+class WorkerDied(BaseException):
+    """kill -9, as far as one process can show it."""
+
+
+class DyingTi(Ti):
+    """The worker dies while it announces the run: between launch and deferral."""
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        raise WorkerDied
+
+
+class Store:
+    """Airflow's task state store: JSON by key, the same for all tries of a task instance."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, str] = {}
+        self.broken: set[str] = set()
+        """Of "get" and "set", what fails."""
+
+    def get(self, key: str) -> Any:
+        if "get" in self.broken:
+            raise RuntimeError("the API server is away")
+        return json.loads(self.rows[key]) if key in self.rows else None
+
+    def set(self, key: str, value: Any) -> None:
+        if "set" in self.broken:
+            raise RuntimeError("the API server is away")
+        self.rows[key] = json.dumps(value)
 
 
 class Worker:
@@ -89,6 +120,11 @@ def register(aws: EmbeddedAws) -> str:
     return arn
 
 
+def script(program: str) -> dict[str, Any]:
+    """``overrides`` that make the container run a Python program."""
+    return {"containerOverrides": [{"name": "main", "command": ["python", "-u", "-c", program]}]}
+
+
 def run_task(program: str = "print('hello')", **arguments: Any) -> Any:
     """An ``EcsRunTaskOperator`` that runs a Python program in the embedded AWS."""
     from asyncrun.operators.ecs import EcsRunTaskOperator
@@ -99,7 +135,7 @@ def run_task(program: str = "print('hello')", **arguments: Any) -> Any:
         "cluster": "default",
         "launch_type": "FARGATE",
         "network_configuration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
-        "overrides": {"containerOverrides": [{"name": "main", "command": ["python", "-u", "-c", program]}]},
+        "overrides": script(program),
         "aws_conn_id": None,
         **arguments,
     }

@@ -94,6 +94,14 @@ def test_serialized_dag_is_the_same_each_time() -> None:
     assert len(forms) == 1
 
 
+def test_part_of_a_dag_keeps_the_arguments() -> None:
+    """Airflow copies tasks deeply, for `airflow dags test --task-regex` and for the UI's filters."""
+    part = whole_dag().partial_subset(["run", "task", "mapped"], include_upstream=False)
+    run, sensor = part.get_task("run"), part.get_task("task")
+    assert (run.cluster, run.skip_on_exit_code, run.target.conn_id) == ("c", range(3, 5), "aws_default")
+    assert sensor.failure_states == {EcsTaskStates.NONE}
+
+
 def test_mapped_arguments_are_checked_when_a_task_is_made_of_them() -> None:
     with DAG("mapped"):
         mapped = EcsRunTaskOperator.partial(task_id="mapped", task_definition="f", overrides={}).expand(
@@ -128,6 +136,69 @@ def test_output_of_another_task_is_accepted_for_any_argument() -> None:
     assert operator.upstream_task_ids == {"anything"}
 
 
+TEMPLATED = {
+    EcsCreateClusterOperator: {"cluster_name": "c", "create_cluster_kwargs": {"tags": []}},
+    EcsDeleteClusterOperator: {"cluster_name": "c"},
+    EcsRegisterTaskDefinitionOperator: {
+        "family": "f", "container_definitions": [{"name": "main"}], "register_task_kwargs": {},
+    },
+    EcsDeregisterTaskDefinitionOperator: {"task_definition": "f:1"},
+    EcsRunTaskOperator: {
+        "task_definition": "f", "cluster": "c", "overrides": {}, "launch_type": "FARGATE",
+        "capacity_provider_strategy": [{"capacityProvider": "p", "weight": 1}], "volume_configurations": [],
+        "group": "g", "placement_constraints": [], "placement_strategy": [], "platform_version": "LATEST",
+        "network_configuration": {"awsvpcConfiguration": {"subnets": ["s"]}}, "tags": {"a": "b"},
+        "awslogs_group": "g", "awslogs_region": "r", "awslogs_stream_prefix": "p",
+        "awslogs_fetch_interval": timedelta(seconds=5), "container_name": "main", "propagate_tags": "NONE",
+        "reattach": True, "number_logs_exception": 3,
+    },
+    EcsClusterStateSensor: {"cluster_name": "c", "target_state": "ACTIVE", "failure_states": ["FAILED"]},
+    EcsTaskDefinitionStateSensor: {"task_definition": "f", "target_state": "INACTIVE"},
+    EcsTaskStateSensor: {"cluster": "c", "task": "t", "target_state": "STOPPED", "failure_states": ["NONE"]},
+}  # fmt: skip
+WAITING = {"wait_for_completion": False, "deferrable": False}
+GENERIC = {"aws_conn_id": "mine", "region_name": "eu-west-1", "verify": False}
+
+
+@pytest.mark.parametrize("kind", TEMPLATED, ids=lambda kind: kind.__name__)
+def test_every_template_field_takes_a_template(kind: Any) -> None:
+    """Numbers and yes or no too; what it renders to is checked then."""
+    values = {**TEMPLATED[kind], **WAITING, **GENERIC}
+    named = [name for name in kind.template_fields if name in values]
+    assert set(TEMPLATED[kind]) <= set(named)
+    not_arguments = {"failure_states"} if kind is EcsTaskDefinitionStateSensor else set()
+    assert set(kind.template_fields) - set(named) == not_arguments
+    with DAG("templates", render_template_as_native_obj=True):
+        operator = kind(task_id="t", **{name: f"{{{{ values.{name} }}}}" for name in named})
+    operator.render_template_fields({"values": values})
+    assert {name: getattr(operator, name) for name in named} == {name: values[name] for name in named}
+    operator._check()
+
+
+def test_text_that_a_template_rendered_to_is_read_as_what_is_meant(worker: Any) -> None:
+    operator = run_task(reattach="{{ no }}", deferrable="{{ yes }}", number_logs_exception="{{ 1 + 1 }}")
+    operator.render_template_fields({"no": False, "yes": True})
+    operator._check()
+    assert (operator.reattach, operator.deferrable, operator.number_logs_exception) == ("False", "True", "2")
+    for name in ("reattach", "wait_for_completion", "deferrable"):
+        with pytest.raises(InvalidArgument, match=f"{name}='perhaps' cannot work: expected True or False"):
+            run_task(**{name: "perhaps"})
+    with pytest.raises(InvalidArgument, match=r"number_logs_exception='2\.5' cannot work: expected a whole number"):
+        run_task(number_logs_exception="2.5")
+
+
+def test_a_structure_that_a_template_made_text_of_is_refused_with_the_way_out(worker: Any) -> None:
+    from asyncrun.operators import errors
+
+    operator = run_task(tags="{{ tags }}")
+    with pytest.raises(errors.InvalidArgument) as caught:
+        worker.execute(operator, worker.context(operator, tags={"a": "b"}))
+    assert str(caught.value) == (
+        "tags=<str> cannot work: expected a dict of strings to strings; a template renders to text, unless the DAG has "
+        "render_template_as_native_obj=True (or pass the output of a task as it is)"
+    )
+
+
 def test_rendered_values_are_checked_before_anything_is_launched(worker: Any) -> None:
     from asyncrun.operators import errors
 
@@ -146,21 +217,29 @@ def test_default_args_reach_the_generic_arguments() -> None:
 
 
 def test_old_name_of_the_region_is_honoured_and_said_to_be_old() -> None:
-    with pytest.warns(DeprecationWarning, match="'region' is deprecated: use 'region_name'"):
-        assert run_task(region="eu-west-1").target.region_name == "eu-west-1"
+    for make in (
+        lambda: EcsRunTaskOperator(task_id="r", task_definition="f", cluster="c", overrides={}, region="eu-west-1"),
+        lambda: EcsClusterStateSensor(task_id="s", cluster_name="c", region="eu-west-1"),
+    ):
+        with pytest.warns(DeprecationWarning, match="'region' is deprecated: use 'region_name'") as said:
+            made = make()
+        assert made.target.region_name == "eu-west-1"
+        assert [one.filename for one in said] == [__file__]  # where the user can change it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         with pytest.raises(InvalidArgument, match="region='a' cannot work: expected nothing, or the same as"):
             run_task(region="a", region_name="b")
 
 
-def test_a_subclass_may_complete_its_arguments_in_execute() -> None:
+def test_a_subclass_or_hook_may_complete_the_arguments_before_execute() -> None:
     class Late(EcsRunTaskOperator):
         def execute(self, context: Any) -> Any:
             self.cluster = "c"
             return super().execute(context)
 
     assert Late(task_id="late", task_definition="f", cluster="", overrides={}).cluster == ""
+    hooked = EcsRunTaskOperator(task_id="h", task_definition="f", cluster="", overrides={}, pre_execute=print)
+    assert hooked.cluster == ""
     with pytest.raises(InvalidArgument, match="cluster='' cannot work"):
         EcsRunTaskOperator(task_id="late", task_definition="f", cluster="", overrides={})
 

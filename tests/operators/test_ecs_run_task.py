@@ -240,6 +240,7 @@ def test_failure_in_the_worker_shows_the_last_lines(aws: EmbeddedAws, worker: An
     assert caught.value.outcome.exit_code == 7
     assert caught.value.last_lines == ("line 3", "line 4")
     assert str(caught.value).endswith("Last 2 log lines:\n  line 3\n  line 4")
+    assert aws.control.calls("StopTask") == []  # it has ended
 
 
 def test_exit_code_skips_in_the_worker(aws: EmbeddedAws, worker: Any) -> None:

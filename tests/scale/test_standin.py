@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.standin import Options, StandIn, TaskSpec
 from benchmarks.standin.simulation import LOG_GROUP
+from tests.support.lab import until
 
 
 @pytest.fixture
@@ -43,8 +44,12 @@ def _refused(what: str) -> Any:
 def _written(server: StandIn, count: int, **spec: Any) -> list[dict[str, Any]]:
     """Tasks that have written all their lines already."""
     tasks = server.create(count, TaskSpec(lifetime=0.2, lines_per_second=50, ingest_delay=0, **spec))
-    time.sleep(0.3)
+    until(lambda: _last_line_readable_at(server), lambda at: at < time.time())
     return tasks
+
+
+def _last_line_readable_at(server: StandIn) -> float:
+    return max(at for run in server.truth() for lines in run["lines"].values() for _, at in lines)
 
 
 def test_a_launch_with_the_same_token_is_the_same_task_and_with_other_parameters_a_conflict(standin: StandIn) -> None:
@@ -60,8 +65,9 @@ def test_a_launch_with_the_same_token_is_the_same_task_and_with_other_parameters
     assert ecs.run_task(**request)["tasks"][0]["taskArn"] == first
     with _refused("ConflictException"):
         ecs.run_task(**request, startedBy="me")
-    time.sleep(0.2)
-    task = ecs.describe_tasks(tasks=[first])["tasks"][0]
+    task = until(
+        lambda: ecs.describe_tasks(tasks=[first])["tasks"][0], lambda task: task["lastStatus"] == "DEPROVISIONING"
+    )
     assert (task["lastStatus"], task["desiredStatus"], task["containers"][0]["exitCode"]) == (
         "DEPROVISIONING",
         "STOPPED",
@@ -82,12 +88,18 @@ def test_an_unknown_task_is_missing_and_more_than_a_hundred_are_refused(standin:
 
 def test_each_change_of_state_is_a_greater_version(standin: StandIn) -> None:
     ecs = _client(standin, "ecs")
-    arn = standin.create(1, TaskSpec(lifetime=60, stop_delay=0.1, deprovisioning=0.2))[0]["arn"]
-    seen = [ecs.describe_tasks(tasks=[arn])["tasks"][0]]
+    arn = standin.create(1, TaskSpec(lifetime=60, stop_delay=0.5, deprovisioning=0.5))[0]["arn"]
+    seen: list[Any] = []
+
+    def look() -> str:
+        task = ecs.describe_tasks(tasks=[arn])["tasks"][0]
+        if not seen or task["version"] != seen[-1]["version"]:
+            seen.append(task)
+        return str(task["lastStatus"])
+
+    look()
     ecs.stop_task(task=arn, reason="enough")
-    for pause in (0, 0.15, 0.3):
-        time.sleep(pause)
-        seen.append(ecs.describe_tasks(tasks=[arn])["tasks"][0])
+    until(look, lambda status: status == "STOPPED")
     assert [one["lastStatus"] for one in seen] == ["RUNNING", "RUNNING", "DEPROVISIONING", "STOPPED"]
     versions = [one["version"] for one in seen]
     assert versions == sorted(set(versions))
@@ -128,7 +140,8 @@ def test_lines_are_readable_from_the_time_that_the_truth_says(standin: StandIn) 
     logs = _client(standin, "logs")
     spec = TaskSpec(lifetime=1.0, lines_per_second=20, flush=0.5, ingest_delay=0.1, late_share=0.5, late_by=0.4)
     stream = standin.create(1, spec)[0]["streams"]["main"]
-    time.sleep(0.8)
+    first = min(at for _, at in standin.truth()[0]["lines"]["main"])
+    until(time.time, lambda now: now > first)
     asked = time.time()
     seen = len(logs.filter_log_events(logGroupName=LOG_GROUP, logStreamNames=[stream])["events"])
     answered = time.time()

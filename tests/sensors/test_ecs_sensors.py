@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import airflow.providers.amazon.aws.sensors.ecs as upstream  # noqa: TID253 - no DAG file
 import pytest
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout, TaskDeferred
 
 from asyncrun.local.aws import EmbeddedAws, Fault
 from asyncrun.model.ecs_watch import EcsClusterWatch, EcsTaskDefinitionWatch, EcsTaskStateWatch
 from asyncrun.model.errors import InvalidArgument
-from asyncrun.operators.errors import NotFound, StateNotReached
+from asyncrun.operators.errors import StateNotReached
 from asyncrun.sensors.ecs import (
     EcsClusterStateSensor,
     EcsTaskDefinitionStates,
@@ -62,7 +66,7 @@ def test_defers_for_what_is_not_there_yet(aws: EmbeddedAws, worker: Any) -> None
     watch = EcsTaskStateWatch.from_dict(arguments["watch"])
     assert (watch.cluster, watch.task, watch.desired, watch.failing) == ("default", arn, ("STOPPED",), ())
     assert watch.deadline == pytest.approx(watch.deferred_at + 100, abs=15)
-    assert caught.value.timeout.total_seconds() == 700
+    assert caught.value.timeout.total_seconds() == pytest.approx(700, abs=15)
     boto(aws).stop_task(cluster="default", task=arn)
 
 
@@ -115,10 +119,73 @@ def test_pokes_in_the_worker_when_not_deferrable(aws: EmbeddedAws, worker: Any) 
         worker.execute(impatient, worker.context(impatient))
 
 
-def test_a_cluster_in_the_worker_that_does_not_exist(aws: EmbeddedAws, worker: Any) -> None:
-    sensor = cluster(cluster_name="nobody-made-this", deferrable=False)
-    with pytest.raises((StateNotReached, NotFound), match="nobody-made-this"):
+@pytest.mark.parametrize(
+    ("make", "state"),
+    [(lambda **given: cluster(cluster_name="nobody-made-this", **given), "cluster nobody-made-this is INACTIVE"),
+     (lambda **given: definition(task_definition="nobody", **given), "task definition nobody is MISSING")],
+    ids=["cluster", "definition"],
+)  # fmt: skip
+def test_what_does_not_exist_fails_in_the_worker_after_the_grace(
+    aws: EmbeddedAws, worker: Any, monkeypatch: pytest.MonkeyPatch, make: Any, state: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__MISSING_GRACE", "0.7")
+    sensor = make(deferrable=False, poke_interval=0.3, timeout=30)
+    began = time.time()
+    with pytest.raises(StateNotReached, match=state) as caught:
         worker.execute(sensor, worker.context(sensor))
+    assert "AWS does not know it: check the name, the region and the account" in str(caught.value)
+    assert time.time() - began >= 0.7
+
+
+def test_a_cluster_that_is_not_shown_yet_is_waited_for_in_the_worker_and_in_the_triggerer(
+    aws: EmbeddedAws, worker: Any
+) -> None:
+    poking = cluster(cluster_name="young-one", deferrable=False, poke_interval=0.3, timeout=30)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(worker.execute, poking, worker.context(poking))
+        while not aws.control.calls("DescribeClusters"):
+            time.sleep(0.05)
+        boto(aws).create_cluster(clusterName="young-one")
+        assert waiting.result(20) is None
+    boto(aws).delete_cluster(cluster="young-one")
+    deferring = cluster(cluster_name="nobody-made-this")
+    with pytest.raises(TaskDeferred) as caught:
+        worker.execute(deferring, worker.context(deferring))
+    assert EcsClusterWatch.from_dict(caught.value.trigger.watch).failing == ("FAILED", "INACTIVE")
+
+
+def test_what_is_unknown_is_inactive_at_once_for_whoever_waits_for_that(aws: EmbeddedAws, worker: Any) -> None:
+    for deferrable in (True, False):
+        sensor = cluster(cluster_name="nobody-made-this", target_state="INACTIVE", deferrable=deferrable)
+        assert worker.execute(sensor, worker.context(sensor)) is None
+
+
+def test_between_pokes_that_are_rescheduled_the_grace_counts_from_the_first(aws: EmbeddedAws, worker: Any) -> None:
+    long_ago = datetime.now(UTC) - timedelta(minutes=5)
+    for first, ends in ((None, False), (long_ago, True)):
+        sensor = cluster(cluster_name="nobody-made-this", deferrable=False, mode="reschedule")
+        context = {"ti": SimpleNamespace(get_first_reschedule_date=lambda _, first=first: first)}
+        if ends:
+            with pytest.raises(StateNotReached, match="is INACTIVE"):
+                worker.call(sensor.poke, context)
+        else:
+            assert worker.call(sensor.poke, context) is False
+
+
+@pytest.mark.parametrize("kind", ["throttle", "http_503", "reset"])
+def test_a_poke_in_the_worker_survives_what_passes(aws: EmbeddedAws, worker: Any, kind: Any) -> None:
+    aws.control.add_faults(Fault("DescribeClusters", kind, count=5))
+    sensor = cluster(deferrable=False)
+    assert worker.execute(sensor, worker.context(sensor)) is None
+
+
+def test_a_first_look_does_not_hold_a_worker_while_aws_is_away(aws: EmbeddedAws, worker: Any) -> None:
+    aws.control.add_faults(Fault("DescribeClusters", "throttle", count=50))
+    sensor = cluster()
+    began = time.time()
+    with pytest.raises(TaskDeferred):
+        worker.execute(sensor, worker.context(sensor))
+    assert time.time() - began < 6
 
 
 def test_a_subclass_with_its_own_poke_is_asked_in_the_worker(aws: EmbeddedAws, worker: Any) -> None:
@@ -157,15 +224,43 @@ def test_events(worker: Any) -> None:
         sensor.execute_complete({}, None)
 
 
+def test_execution_timeout_is_a_limit_too(worker: Any, aws: EmbeddedAws) -> None:
+    """Airflow does not enforce it after a deferral. As in a worker it may be retried, a sensor's time-out may not."""
+    sensor = cluster(target_state="PROVISIONING", timeout=60, execution_timeout=timedelta(seconds=30))
+    with pytest.raises(TaskDeferred) as caught:
+        worker.execute(sensor, worker.context(sensor))
+    watch = EcsClusterWatch.from_dict(caught.value.trigger.watch)
+    assert watch.deadline == pytest.approx(watch.deferred_at + 30, abs=15)
+    with pytest.raises(AirflowTaskTimeout, match=r"Timed out: execution_timeout=0:00:30\. cluster default is ACTIVE"):
+        sensor.execute_complete({}, {**EVENT, "status": "timeout"})
+    soft = cluster(timeout=60, execution_timeout=timedelta(seconds=30), soft_fail=True)
+    with pytest.raises(AirflowSkipException, match="Timed out: execution_timeout=0:00:30"):
+        soft.execute_complete({}, {**EVENT, "status": "timeout"})
+    longer = cluster(timeout=60, execution_timeout=timedelta(seconds=90))
+    with pytest.raises(AirflowSensorTimeout, match="Timed out after 60 s"):
+        longer.execute_complete({}, {**EVENT, "status": "timeout"})
+
+
+def test_a_time_out_that_means_none_is_none(worker: Any, aws: EmbeddedAws) -> None:
+    sensor = cluster(target_state="PROVISIONING", timeout=timedelta(days=36500))
+    with pytest.raises(TaskDeferred) as caught:
+        worker.execute(sensor, worker.context(sensor))
+    assert EcsClusterWatch.from_dict(caught.value.trigger.watch).deadline is None
+    assert caught.value.timeout is None
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: cluster(target_state="RUNNING"), "target_state='RUNNING' cannot work: expected one of ACTIVE, PROV"),
         (lambda: task("t", failure_states={"GONE"}), "failure_states='GONE' cannot work: expected one of PROVISIONING"),
+        (lambda: cluster(cluster_name=None), "cluster_name=None cannot work: expected the name or ARN of a cluster"),
+        (lambda: task(""), "task='' cannot work: expected the id or ARN of an ECS task"),
+        (lambda: task("t", deferrable="maybe"), "deferrable='maybe' cannot work: expected True or False"),
         (lambda: definition(target_state="STOPPED"), "target_state='STOPPED' cannot work: expected one of ACTIVE, INA"),
     ],
 )
-def test_unknown_states_are_refused_at_parse(make: Any, message: str) -> None:
+def test_what_cannot_work_is_refused_at_parse(make: Any, message: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         make()
     assert str(caught.value).startswith(message)

@@ -36,6 +36,12 @@ BAD: list[tuple[dict[str, Any], str]] = [
         "overrides['containerOverrides'][0]=<str> cannot work: expected a dict with a 'name'",
     ),
     (
+        {"overrides": {"containerOverrides": [{"name": {"x": "S3CR3T"}}]}},
+        "overrides['containerOverrides'][0]['name']=<dict> cannot work: expected the name of a container in the task "
+        "definition",
+    ),
+    ({"cluster": ["S3CR3T"]}, "cluster=<list> cannot work: expected the name or ARN of a cluster"),
+    (
         {"overrides": {"containerOverrides": [{"command": ["x"]}]}},
         "overrides['containerOverrides'][0]['name']=None cannot work: expected the name of a container in the task "
         "definition",

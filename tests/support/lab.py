@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from asyncrun.local.aws import EmbeddedAws, LifecycleDelays
 
 FARGATE: dict[str, Any] = {
@@ -61,6 +63,10 @@ class Lab:
         """The task once it has this lastStatus."""
         return until(lambda: self.describe(arn), lambda task: task["lastStatus"] == status)
 
+    def stream_names(self, group: str = "/lab") -> list[str]:
+        pages = self.logs.get_paginator("describe_log_streams").paginate(logGroupName=group)
+        return [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
+
     def lines(self, stream: str, group: str = "/lab", client: Any = None) -> list[str]:
         """All messages of a stream, by FilterLogEvents."""
         pages = (
@@ -69,6 +75,18 @@ class Lab:
             .paginate(logGroupName=group, logStreamNames=[stream])
         )
         return [event["message"] for page in pages for event in page["events"]]
+
+
+def refused(call: Any, code: str, message: str, **params: Any) -> dict[str, Any]:
+    """The whole answer to a call that must be refused with that code, and that text in its message."""
+    from botocore.exceptions import ClientError
+
+    with pytest.raises(ClientError) as caught:
+        call(**params)
+    error = caught.value.response["Error"]
+    assert error["Code"] == code
+    assert message in error["Message"]
+    return dict(caught.value.response)
 
 
 def until(read: Callable[[], Any], good: Callable[[Any], Any], timeout: float = 15) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, Future
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -49,13 +50,28 @@ class Supervisor:
         place = tuple(body.get(name) for name in ("dag_id", "run_id", "task_id", "map_index", "key"))
         match body["type"]:
             case "GetTaskStates":
-                return {"type": "TaskStatesResult", "task_states": self.states}
+                return {"type": "TaskStatesResult", "task_states": self._states(body)}
             case "GetXCom":
                 return {"type": "XComResult", "key": body["key"], "value": self.xcoms.get(place)}
             case "SetXCom":
                 self.xcoms[place] = body["value"]
                 return {"type": "OKResponse", "ok": True}
         raise AssertionError(f"the triggerer never answers {body['type']}")
+
+    def _states(self, body: dict[str, Any]) -> dict[str, dict[str, str]]:
+        """As Airflow's API picks them; the supervisor does not pass on a map index below zero."""
+
+        def asked(name: str) -> bool:
+            task_id, _, index = name.rpartition("_")
+            if body["map_index"] is not None and body["map_index"] >= 0:
+                return task_id in body["task_ids"] and index == str(body["map_index"])
+            return name in body["task_ids"] or (task_id in body["task_ids"] and index.isdigit())
+
+        return {
+            run: {name: state for name, state in states.items() if asked(name)}
+            for run, states in self.states.items()
+            if run in body["run_ids"]
+        }
 
 
 @asynccontextmanager
@@ -84,3 +100,57 @@ async def supervised(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Superviso
     async with asyncio.timeout(5):
         while any("asend" in repr(task) for task in asyncio.all_tasks()):  # noqa: ASYNC110 - not ours
             await asyncio.sleep(0.01)
+
+
+class SlowLine(Executor):
+    """
+    Stands where ``clients.airflow`` has its threads, for virtual time: whatever is asked is answered by a supervisor
+    that takes ``delay`` seconds for each message, and serves one after the other.
+
+    Between the SDK's functions and the supervisor only the socket is missing.
+    """
+
+    def __init__(self, supervisor: Supervisor, delay: float) -> None:
+        from airflow.jobs.triggerer_job_runner import ToTriggerRunner
+        from airflow.sdk.execution_time import xcom  # noqa: F401 - importing is too slow for an event loop
+        from pydantic import TypeAdapter
+
+        self._supervisor, self._delay, self._free_at = supervisor, delay, 0.0
+        self._answers: TypeAdapter[Any] = TypeAdapter(ToTriggerRunner)
+
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:  # type: ignore[override]
+        loop, answer = asyncio.get_running_loop(), Future[Any]()
+        self._free_at = max(loop.time(), self._free_at) + self._delay
+
+        def serve() -> None:
+            try:
+                answer.set_result(work(*arguments, **named))
+            except Exception as error:  # noqa: BLE001 - as an executor does
+                answer.set_exception(error)
+
+        if not self._supervisor.silent:
+            loop.call_at(self._free_at, serve)
+        return answer
+
+    def send(self, message: Any) -> Any:
+        """For the SDK, as its ``SUPERVISOR_COMMS``."""
+        from airflow.sdk.exceptions import AirflowRuntimeError
+        from airflow.sdk.execution_time.comms import ErrorResponse, ErrorType
+
+        self._supervisor.asked.append(body := message.model_dump())
+        if self._supervisor.failing:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+        return self._answers.validate_python(self._supervisor.answer(body))
+
+
+def in_virtual_time(monkeypatch: pytest.MonkeyPatch, delay: float) -> Supervisor:
+    """A supervisor that takes ``delay`` seconds of virtual time for each message."""
+    from airflow.sdk.execution_time import task_runner
+
+    from asyncrun.clients import airflow
+
+    supervisor = Supervisor()
+    line = SlowLine(supervisor, delay)
+    monkeypatch.setattr(airflow, "_threads", lambda: line)
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", line, raising=False)
+    return supervisor

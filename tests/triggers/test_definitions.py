@@ -12,8 +12,17 @@ from typing import Any
 
 import pytest
 
-from asyncrun.model.errors import AccessDenied, MalformedAnswer, NotFound, RemoteError, Throttled, Unavailable
-from asyncrun.triggers.definitions import Definitions, definitions
+from asyncrun.model.errors import (
+    AccessDenied,
+    CredentialsExpired,
+    MalformedAnswer,
+    NotFound,
+    RemoteError,
+    RequestRefused,
+    Throttled,
+    Unavailable,
+)
+from asyncrun.triggers.definitions import Definitions, PlanAnswer, definitions
 
 pytestmark = pytest.mark.looptime
 
@@ -61,8 +70,27 @@ def api() -> Api:
     return Api()
 
 
-async def ask(shelf: Definitions, api: Any, arn: str = ARN) -> Any:
-    return await shelf.plan(api, arn)
+async def ask(shelf: Definitions, api: Any, arn: str = ARN, heard: list[str] | None = None) -> PlanAnswer:
+    """
+    The final answer.
+
+    :param heard: takes what is said before.
+    """
+    final: asyncio.Future[PlanAnswer] = asyncio.get_running_loop().create_future()
+
+    def tell(answer: PlanAnswer) -> None:
+        if answer.final:
+            final.set_result(answer)
+        elif heard is not None:
+            heard.append(answer.problem)
+
+    with shelf.wanted(api, arn, tell):
+        return await final
+
+
+def names(answer: PlanAnswer) -> list[str]:
+    assert answer.plan is not None
+    return [one.name for one in answer.plan.containers]
 
 
 async def test_a_hundred_who_ask_at_once_make_one_call_and_so_do_those_who_come_later(
@@ -72,7 +100,7 @@ async def test_a_hundred_who_ask_at_once_make_one_call_and_so_do_those_who_come_
     assert len(api.calls) == 1
     assert {id(one) for one in answers} == {id(answers[0])}
     assert answers[0].problem == ""
-    assert [one.name for one in answers[0].plan.containers] == ["main"]
+    assert names(answers[0]) == ["main"]
     await asyncio.sleep(100_000)  # a revision never changes
     assert await ask(shelf, api) is answers[0]
     assert len(api.calls) == 1
@@ -104,7 +132,11 @@ async def test_denied_is_an_answer_that_names_the_permission_and_is_asked_again_
     assert len(api.calls) == 2
 
 
-@pytest.mark.parametrize("error", [Unavailable("503"), Throttled("Rate exceeded"), MalformedAnswer("cut off")])
+@pytest.mark.parametrize(
+    "error",
+    [Unavailable("503"), Throttled("Rate exceeded"), MalformedAnswer("cut off"), RequestRefused("407"),
+     CredentialsExpired("expired")],
+)  # fmt: skip
 async def test_what_passes_is_waited_for(shelf: Definitions, api: Api, error: RemoteError) -> None:
     api.error = lambda call: error if call < 4 else None
     answer = await ask(shelf, api)
@@ -113,36 +145,70 @@ async def test_what_passes_is_waited_for(shelf: Definitions, api: Api, error: Re
     assert len(api.calls) == 4
 
 
-async def test_an_api_that_stays_away_is_given_up_after_a_minute_and_asked_again_later(
-    shelf: Definitions, api: Api
+@pytest.mark.parametrize("error", [Throttled("Rate exceeded"), CredentialsExpired("they have expired")])
+async def test_what_passes_is_waited_for_as_long_as_anybody_waits_and_said_once(
+    shelf: Definitions, api: Api, error: RemoteError
 ) -> None:
-    began = asyncio.get_running_loop().time()
+    heard: list[str] = []
+    api.error = lambda call: error if asyncio.get_running_loop().time() < 7200 else None
+    assert names(await ask(shelf, api, heard=heard)) == ["main"]
+    assert 7200 < asyncio.get_running_loop().time() < 7220
+    assert heard == [
+        f"The task definition, which says where the log is, cannot be read yet; it is tried again. {error}"
+    ]
+    assert len(api.calls) < 1000
+
+
+async def test_one_who_comes_during_trouble_is_told_of_it_too(shelf: Definitions, api: Api) -> None:
+    api.error = lambda call: Unavailable("503") if asyncio.get_running_loop().time() < 60 else None
+    first = asyncio.create_task(ask(shelf, api), name="first")
+    await asyncio.sleep(40)
+    heard: list[str] = []
+    await ask(shelf, api, heard=heard)
+    assert [one.endswith("it is tried again. 503") for one in heard] == [True]
+    await first
+
+
+async def test_short_trouble_is_not_worth_a_word(shelf: Definitions, api: Api) -> None:
+    heard: list[str] = []
+    api.error = lambda call: Throttled("Rate exceeded") if call < 4 else None
+    await ask(shelf, api, heard=heard)
+    assert heard == []
+
+
+async def test_nothing_is_asked_any_more_when_nobody_waits(shelf: Definitions, api: Api) -> None:
     api.error = lambda call: Unavailable("connection refused")
-    answer = await ask(shelf, api)
-    assert answer.plan is None
-    assert answer.problem == "The task definition could not be read: connection refused"
-    assert 40 < asyncio.get_running_loop().time() - began < 62
-    assert len(api.calls) < 25
+    asker = asyncio.create_task(ask(shelf, api), name="asker")
+    await asyncio.sleep(20)
+    asker.cancel()
+    await asyncio.wait([asker])
+    before = len(api.calls)
+    await asyncio.sleep(1000)
+    assert len(api.calls) <= before + 1
     api.error = lambda call: None
-    await asyncio.sleep(301)
-    assert (await ask(shelf, api)).plan is not None
+    assert names(await ask(shelf, api)) == ["main"]
 
 
 async def test_waits_between_attempts_grow(shelf: Definitions, api: Api) -> None:
-    api.error = lambda call: Unavailable("connection refused")
+    api.error = lambda call: Unavailable("connection refused") if call < 15 else None
     await ask(shelf, api)
     waits = [later - earlier - 1 for earlier, later in zip(api.calls, api.calls[1:], strict=False)]
     assert waits[0] <= 0.5
-    assert max(waits) <= 8
-    assert max(waits[4:]) > 3
+    assert max(waits) <= 15
+    assert min(waits[8:]) > 5
 
 
-async def test_an_answer_that_can_never_be_read_is_a_sentence_and_not_an_error(shelf: Definitions, api: Api) -> None:
+async def test_an_answer_that_can_never_be_read_is_a_sentence_after_five_minutes(shelf: Definitions, api: Api) -> None:
     api.answer = {"taskDefinitionArn": ARN, "containerDefinitions": "none of your business"}
     answer = await ask(shelf, api)
     assert answer.plan is None
     assert answer.problem.startswith(f"The task definition {ARN} could not be read: ")
-    assert len(api.calls) == 4
+    assert 300 < asyncio.get_running_loop().time() < 330
+
+
+async def test_answers_that_cannot_be_read_count_only_in_a_row(shelf: Definitions, api: Api) -> None:
+    api.error = lambda call: Unavailable("503") if call % 15 == 0 else MalformedAnswer("half") if call < 60 else None
+    assert names(await ask(shelf, api)) == ["main"]
 
 
 async def test_one_that_does_not_exist_is_a_sentence_at_once(shelf: Definitions, api: Api) -> None:
@@ -177,17 +243,47 @@ async def test_when_all_askers_are_killed_the_answer_is_there_for_the_next(shelf
     assert len(api.calls) == 1
 
 
-async def test_a_defect_in_the_reading_is_not_remembered(shelf: Definitions, api: Api) -> None:
-    api.error = lambda call: ZeroDivisionError("a defect") if call == 1 else None
-    with pytest.raises(ZeroDivisionError):
-        await ask(shelf, api)
+async def test_a_defect_in_the_reading_is_told_and_not_remembered(
+    shelf: Definitions, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.error = lambda call: ZeroDivisionError("ours") if call == 1 else None
+    answer = await ask(shelf, api)
+    assert answer.problem == "A defect of asyncrun while reading the task definition (ZeroDivisionError: ours)"
+    assert f"asyncrun task definition {ARN} failed" in caplog.text
     assert (await ask(shelf, api)).plan is not None
 
 
-async def test_the_reading_does_not_log_into_the_task_log_of_whoever_asked_first(shelf: Definitions, api: Api) -> None:
-    ASKER.set("a trigger")
-    await ask(shelf, api)
+async def test_the_reading_is_nobodys_and_the_answer_is_told_in_the_askers_context(
+    shelf: Definitions, api: Api
+) -> None:
+    told: list[str] = []
+    with shelf.wanted(api, ARN, lambda answer: told.append(ASKER.get())):  # type: ignore[arg-type]
+        ASKER.set("a trigger")
+        with shelf.wanted(api, ARN, lambda answer: told.append(ASKER.get())):  # type: ignore[arg-type]
+            await asyncio.sleep(5)
     assert api.contexts == ["nobody"]
+    assert sorted(told) == ["a trigger", "nobody"]
+
+
+async def test_an_asker_with_a_defect_disturbs_nobody(shelf: Definitions, api: Api) -> None:
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+
+    def tell(answer: PlanAnswer) -> None:
+        raise ZeroDivisionError
+
+    with shelf.wanted(api, ARN, tell):  # type: ignore[arg-type]
+        assert names(await ask(shelf, api)) == ["main"]
+    assert [type(one["exception"]) for one in failures] == [ZeroDivisionError]
+
+
+async def test_one_who_has_left_is_told_nothing(shelf: Definitions, api: Api) -> None:
+    await ask(shelf, api)
+    told: list[PlanAnswer] = []
+    with shelf.wanted(api, ARN, told.append):  # type: ignore[arg-type]
+        pass
+    await asyncio.sleep(5)
+    assert told == []
 
 
 async def test_finishing_ends_what_is_under_way(api: Api) -> None:
@@ -196,8 +292,9 @@ async def test_finishing_ends_what_is_under_way(api: Api) -> None:
     await asyncio.sleep(0.5)
     await shelf.finish()
     assert api.in_flight == 0
-    with pytest.raises(asyncio.CancelledError):
-        await asker
+    assert not asker.done()
+    asker.cancel()
+    await asyncio.wait([asker])
 
 
 def loops_kept(*, finish: bool) -> list[object]:
@@ -205,7 +302,7 @@ def loops_kept(*, finish: bool) -> list[object]:
 
     async def look() -> weakref.ref[Definitions]:
         assert definitions() is definitions()
-        await definitions().plan(Api(), ARN)  # type: ignore[arg-type]
+        await ask(definitions(), Api())
         kept = weakref.ref(definitions())
         if finish:
             await definitions().finish()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from airflow.triggers.base import TriggerEvent
 
+from asyncrun.clients.config import uploads_logs
 from asyncrun.local.aws.options import Fault
 from asyncrun.model.ecs_watch import EcsClusterWatch, EcsTaskDefinitionWatch, EcsTaskStateWatch
+from asyncrun.model.errors import Unavailable
 from asyncrun.model.refs import AwsTarget
 from asyncrun.triggers.ecs import EcsClusterTrigger, EcsTaskDefinitionTrigger, EcsTaskStateTrigger
 from tests.support.lab import Lab, container
+from tests.support.memory_aws import MemoryAws, at
 from tests.triggers.conftest import TRIGGER_ID, TaskLogReader
 
 pytestmark = pytest.mark.usefixtures("settings", "loop_closed", "task_log")
@@ -22,6 +25,13 @@ pytestmark = pytest.mark.usefixtures("settings", "loop_closed", "task_log")
 TARGET = AwsTarget(conn_id=None)
 Payload = dict[str, Any]
 NO_ARN = "arn:aws:ecs:us-east-1:123456789012:task/default/" + "0" * 32
+
+
+@pytest.fixture
+async def memory(loop_closed: None) -> AsyncIterator[MemoryAws]:
+    made = MemoryAws(TARGET)
+    yield made
+    assert made.users == 0
 
 
 def cluster(name: str, *desired: str, failing: tuple[str, ...] = (), **fields: Any) -> EcsClusterTrigger:
@@ -89,7 +99,65 @@ async def test_a_cluster_that_comes_later(lab: Lab, task_log: TaskLogReader) -> 
 
 async def test_a_cluster_in_a_failing_state(lab: Lab) -> None:
     assert await payload(cluster("default", "INACTIVE", failing=("ACTIVE",))) == ended("failed", "ACTIVE")
-    assert await payload(cluster("nobody", "ACTIVE", failing=("INACTIVE",))) == ended("failed", "INACTIVE")
+    began = time.time()
+    end = await payload(cluster("nobody", "ACTIVE", failing=("INACTIVE",)))
+    assert end == ended("failed", "INACTIVE", "AWS does not know it: check the name, the region and the account")
+    assert time.time() - began > 1  # missing_grace is 1 s here
+
+
+async def test_a_cluster_that_is_not_shown_yet_is_waited_for_although_inactive_fails(
+    lab: Lab, task_log: TaskLogReader, settings: pytest.MonkeyPatch
+) -> None:
+    """As after CreateCluster, and as the sensor waits by default."""
+    settings.setenv("AIRFLOW__ASYNCRUN__MISSING_GRACE", "30")
+    waiting = asyncio.create_task(payload(cluster("young", "ACTIVE", failing=("FAILED", "INACTIVE"))), name="trigger")
+    await task_log.shows("asyncrun", "AWS does not show it yet; the waiting goes on")
+    await call(lab.ecs.create_cluster, clusterName="young")
+    assert await waiting == ended("success", "ACTIVE")
+    waiting = asyncio.create_task(payload(cluster("young", "NEVER", failing=("INACTIVE",))), name="trigger")
+    await task_log.shows("asyncrun", "The state is ACTIVE, waiting for NEVER")
+    await call(lab.ecs.delete_cluster, cluster="young")
+    assert await waiting == ended("failed", "INACTIVE"), "that is what ECS says: no reason to wait"
+
+
+async def test_a_deadline_within_the_grace_is_a_deadline(lab: Lab, settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("AIRFLOW__ASYNCRUN__MISSING_GRACE", "30")
+    began = time.time()
+    end = await payload(cluster("nobody", "ACTIVE", failing=("INACTIVE",), deadline=began + 1))
+    assert end == ended("timeout", "MISSING")
+    assert 0.9 < time.time() - began < 5
+
+
+@pytest.mark.looptime
+async def test_an_outage_does_not_make_a_young_cluster_missing(
+    memory: MemoryAws, task_log: TaskLogReader, settings: pytest.MonkeyPatch
+) -> None:
+    settings.setenv("AIRFLOW__ASYNCRUN__MISSING_GRACE", "10")
+    memory.known = False
+    at(0.5, lambda: setattr(memory, "fault", lambda operation: Unavailable("503")))
+    at(100, lambda: setattr(memory, "known", True))
+    at(100, lambda: setattr(memory, "fault", lambda operation: None))
+    assert await payload(cluster("young", "ACTIVE", failing=("INACTIVE",))) == ended("success", "ACTIVE")
+
+
+@pytest.mark.looptime
+async def test_ends_are_paced_where_each_costs_an_upload(
+    memory: MemoryAws, task_log: TaskLogReader, settings: pytest.MonkeyPatch
+) -> None:
+    settings.setenv("AIRFLOW__LOGGING__REMOTE_LOGGING", "True")
+    settings.setenv("AIRFLOW__ASYNCRUN__ENDS_PER_SECOND", "2")
+    uploads_logs.cache_clear()
+    loop = asyncio.get_running_loop()
+
+    async def ended_at() -> float:
+        await payload(cluster("default", "ACTIVE"))
+        return loop.time()
+
+    try:
+        times = sorted(await asyncio.gather(*(ended_at() for _ in range(6))))
+    finally:
+        uploads_logs.cache_clear()
+    assert times[-1] - times[0] == pytest.approx(2.5, abs=0.1)
 
 
 async def test_a_cluster_that_is_gone_is_inactive_for_whoever_waits_for_that(lab: Lab) -> None:
@@ -124,9 +192,21 @@ async def test_a_task_definition_by_family_revision_and_arn(lab: Lab) -> None:
     assert await payload(definition(arn, "INACTIVE")) == ended("success", "INACTIVE")
 
 
+@pytest.mark.looptime
+async def test_a_task_definition_that_is_not_shown_yet_is_waited_for(
+    memory: MemoryAws, task_log: TaskLogReader, settings: pytest.MonkeyPatch
+) -> None:
+    settings.setenv("AIRFLOW__ASYNCRUN__MISSING_GRACE", "60")
+    memory.known = False
+    at(15, lambda: setattr(memory, "known", True))
+    assert await payload(definition("young:1", "ACTIVE", failing=("INACTIVE",))) == ended("success", "ACTIVE")
+
+
 async def test_a_task_definition_that_nobody_knows(lab: Lab) -> None:
     for wanted in ("ACTIVE", "INACTIVE"):
+        began = time.time()
         end = await payload(definition("nobody", wanted))
+        assert time.time() - began > 1  # missing_grace is 1 s here
         assert (end["status"], end["state"]) == ("failed", "MISSING")
         assert end["message"] == "AWS does not know it: check the name, the region and the account"
 

@@ -23,7 +23,7 @@ D19    test_d19_logs_are_read_from_the_wrong_region                     triggers
 D20    test_d20_the_definition_sensor_waits_for_ever                    sensors: an_inactive_definition_fails_a_wait
 D21    not here: ours comes later (DESIGN section 7)
 D22    test_d22_a_success_needs_a_worker_to_end                         triggers: a_success_ends_in_the_triggerer
-D23-24 not here: Docker connections; log volume needs a triggerer       (one_fate: ten_thousand_lines_a_second, D24)
+D23-24 not here: Docker connections; log volume needs a triggerer       (fate: ten_thousand_lines_a_second, D24)
 =====  ===============================================================  ==============================================
 """
 
@@ -34,7 +34,6 @@ import contextlib
 import inspect
 import logging
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -48,23 +47,20 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 from asyncrun.local.aws.options import Fault
 from tests.support.lab import FARGATE, Lab, container, logging_to
+from tests.support.triggers import call, until
 
 pytestmark = pytest.mark.upstream
 
 ONCE = {"retries": {"total_max_attempts": 1}}  # "after the SDK's retries", without waiting for them
 MISSING = "arn:aws:ecs:us-east-1:123456789012:task/default/" + "0" * 32
 OURS = {
-    "triggers": "triggers/test_ecs_trigger.py",
-    "kill": "triggers/test_kill.py",
-    "one_fate": "triggers/test_one_fate.py",
+    "triggers": "triggers/ecs",
+    "kill": "triggers/ecs/test_kill.py",
+    "fate": "triggers/ecs/test_fate_of_logs.py",
     "launch": "launch/test_ecs_launcher.py",
     "operators": "operators/test_ecs_run_task.py",
     "sensors": "sensors/test_ecs_sensors.py",
 }
-
-
-async def call(work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    return await asyncio.to_thread(work, *arguments, **named)
 
 
 def trigger(arn: str, **arguments: Any) -> TaskDoneTrigger:
@@ -98,7 +94,8 @@ def test_the_tests_of_ours_that_the_table_names_exist() -> None:
     named = re.findall(rf"({'|'.join(OURS)}): (\w+)", __doc__ or "")
     assert len(named) == 15
     for where, name in named:
-        text = (folder / OURS[where]).read_text()
+        place = folder / OURS[where]
+        text = "".join(file.read_text() for file in sorted(place.glob("test_*.py") if place.is_dir() else [place]))
         assert re.search(rf"def test_\w*{name}\w*\(", text), (where, name)
 
 
@@ -161,9 +158,10 @@ def test_d5_a_missing_stream_turns_success_into_failure(lab: Lab, worker: Any) -
 async def test_d6_a_killed_trigger_leaves_the_task_running(lab: Lab) -> None:
     arn = await call(lab.run, container("sleep 60"))
     await call(lab.wait, arn, "RUNNING")
+    await call(lab.aws.control.calls, clear=True)
     made = trigger(arn)
     watching = asyncio.create_task(event_of(made), name="upstream's trigger")
-    await asyncio.sleep(0.7)
+    await until(lambda: lab.aws.control.calls("DescribeTasks"))
     watching.cancel("__airflow_user_action__")
     await asyncio.wait([watching])
     await made.on_kill()

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 
-from asyncrun.clients.api import LogEvent, LogPage, LogsApi
+from asyncrun.clients.api import LogEvent, LogPage
 from asyncrun.model.errors import (
     AccessDenied,
     CredentialsExpired,
+    MalformedAnswer,
     NotFound,
     RemoteError,
     RequestRefused,
-    Throttled,
 )
-from asyncrun.model.settings import Settings
-from asyncrun.triggers.logs.one_by_one import give_up
+from asyncrun.triggers.logs.group import LogGroup
+from asyncrun.triggers.logs.passes import Pace, Pass, usual_batches, wide_batches
 from asyncrun.triggers.logs.probing import Prober
-from asyncrun.triggers.logs.streams import Pass, Stream, Way, batches, is_about_group
+from asyncrun.triggers.logs.streams import Stream, Way, is_about_group
 
 _PAGES_PER_TURN = 4  # of one pass, then the next one has its turn
 _PROBES_PER_ROUND = 3  # they share the calls with the streams that are known
 _PROBE_FIRST, _PROBE_LONGEST, _PROBE_URGENT = 1.0, 15.0, 2.0  # s between two questions for a missing stream
 _DENIED_FOR = 300.0  # s until a new run tries a denied FilterLogEvents again
 _FULL_WAIT = 0.5  # s until a follower that was full is looked at again
-_THROTTLED_CALLS = 3  # tries of one call within a round; the call budget slows them down
-_SLOWER_BY = 1.5  # a quiet group is asked less and less often
+_TAKEN_AT_ONCE = 500  # events
+# CloudWatch's clock is ahead of what it last took in, and ours is not further ahead of it than that.
+_CLOCKS_APART_MS = 60_000
 
 
 class Batched:
@@ -35,34 +35,20 @@ class Batched:
 
     Invariant between awaits: a stream of ours stands in exactly one of: known, a pass, the prober.
 
-    :param clock: seconds since the epoch.
-    :param give: hands events to the stream's follower.
     :param hand_to_get: takes a stream for which FilterLogEvents is denied.
-    :param answered: told of each call that was answered, be it by a refusal.
     """
 
-    def __init__(
-        self,
-        api: LogsApi,
-        group: str,
-        settings: Settings,
-        clock: Callable[[], float],
-        give: Callable[[Stream, Sequence[LogEvent]], Awaitable[None]],
-        hand_to_get: Callable[[Stream], None],
-        answered: Callable[[], None],
-    ) -> None:
-        self._api, self._group, self._settings, self._clock = api, group, settings, clock
-        self._give, self._hand_to_get, self._answered = give, hand_to_get, answered
-        self._ticks = asyncio.get_running_loop().time  # for waiting; the wall clock may jump
-        self._overlap = int(settings.logs_overlap * 1000)
+    def __init__(self, group: LogGroup, hand_to_get: Callable[[Stream], None]) -> None:
+        self._group, self._hand_to_get = group, hand_to_get
+        self._ticks, self._now_ms, self._settings = group.ticks, group.now_ms, group.settings
+        self._overlap = int(self._settings.logs_overlap * 1000)
         self._known: set[Stream] = set()
         self._passes: deque[Pass] = deque()
         self._prober = Prober(first_wait=_PROBE_FIRST, longest_wait=_PROBE_LONGEST, urgent_wait=_PROBE_URGENT)
-        self._interval = settings.logs_poll_interval
-        self._next_batches = 0.0
-        self._news = False
+        self._pace = Pace(self._settings, self._ticks)
+        self._newest_taken_in = 0
         self.denied_until = 0.0
-        self.calls = self.failed = self.repeated = 0
+        self.repeated = 0
 
     def add(self, stream: Stream) -> None:
         """Read this stream; it need not exist yet."""
@@ -79,12 +65,11 @@ class Batched:
     def hurry(self, stream: Stream) -> None:
         """Look at this stream soon."""
         self._prober.hurry(stream, self._ticks())
-        self._interval = self._settings.logs_poll_interval
-        self._next_batches = min(self._next_batches, self._ticks() + self._interval)
+        self._pace.hurry(at_once=stream.final_wanted)
 
     def due_at(self) -> float:
         """When there is something to ask; infinity if nothing is read."""
-        due = min(self._next_batches if self._known else float("inf"), self._prober.due_at())
+        due = min(self._pace.due_at() if self._known else float("inf"), self._prober.due_at())
         if self._passes:
             due = min(due, self._ticks() + (_FULL_WAIT if all(one.waits for one in self._passes) else 0.0))
         return due
@@ -95,8 +80,9 @@ class Batched:
 
         :raises RemoteError: CloudWatch does not answer, or there are no valid credentials.
         """
-        if self._ticks() >= self._next_batches:
-            self._form_batches()
+        usual = self._pace.usual_are_due
+        if usual or self._pace.somebody_waits:
+            self._begin_passes(usual=usual)
         for _ in range(len(self._passes)):
             if not self._passes:
                 break
@@ -107,23 +93,40 @@ class Batched:
     async def _probe(self) -> None:
         """Look for missing streams: a few calls, and more while they find what they ask for."""
         left = _PROBES_PER_ROUND
-        while left and (group := self._prober.next_group(self._ticks())):
-            probe = Pass(group, self._now_ms(), self._overlap)
+        # Streams that most likely never appear take one call of a round at most, if others wait for theirs.
+        doubtful = 1 if self._known or self._passes else _PROBES_PER_ROUND
+        while left and (group := self._prober.next_group(self._ticks(), doubtful=doubtful > 0)):
+            doubtful -= self._prober.is_doubtful(group[0])
+            probe = self._pass(group, min(stream.full_start_ms for stream in group))
             self._passes.append(probe)
             await self._turn(probe)
             left -= not all(stream.found for stream in group)
 
-    def _form_batches(self) -> None:
-        settings, now = self._settings, self._now_ms()
-        able = [stream for stream in self._known if not stream.follower.full]
-        hurried = self._news or len(able) < len(self._known) or any(stream.urgent for stream in self._known)
-        slower = min(settings.logs_poll_idle, self._interval * _SLOWER_BY)
-        self._interval = settings.logs_poll_interval if hurried else max(settings.logs_poll_interval, slower)
-        self._next_batches = self._ticks() + self._interval
-        self._news = False
-        for batch in batches(able, self._overlap):
-            self._known.difference_update(batch)
-            self._passes.append(Pass(batch, now, self._overlap))
+    def _begin_passes(self, *, usual: bool) -> None:
+        self._pace.somebody_waits = False
+        ticks, now_ms = self._ticks(), self._now_ms()
+        able = [one for one in self._known if one.refusal.retry_at <= ticks and not one.follower.full]
+        if usual:
+            self._pace.begin(hurried=any(stream.urgent or stream.follower.full for stream in self._known))
+        wide = wide_batches([one for one in able if not one.alone], now_ms)
+        taken = {stream for streams, _ in wide for stream in streams}
+        for streams, start_ms in wide:
+            self._begin(streams, start_ms)
+        if usual:
+            rest = [stream for stream in able if stream not in taken]
+            for streams, start_ms in usual_batches(rest, now_ms, self._overlap):
+                self._begin(streams, start_ms)
+
+    def _begin(self, streams: list[Stream], start_ms: int) -> None:
+        self._known.difference_update(streams)
+        self._passes.append(self._pass(streams, start_ms))
+
+    def _pass(self, streams: list[Stream], start_ms: int) -> Pass:
+        return Pass(streams, start_ms, self._now_ms(), self._aws_now_ms() - self._overlap)
+
+    def _aws_now_ms(self) -> int:
+        """CloudWatch's own clock, which is at least that far."""
+        return max(self._newest_taken_in, self._now_ms() - _CLOCKS_APART_MS)
 
     async def _turn(self, one: Pass) -> None:
         """Read on in a pass, some pages at a time."""
@@ -141,47 +144,40 @@ class Batched:
             if page.next_token is None:
                 self._done(one)
                 return
-            one.token = page.next_token
-            self._set_full_apart(one, page)
+            if page.next_token in one.tokens:
+                self._runs_in_a_circle(one)
+                return
+            if self._set_full_apart(one):
+                return
+            one.go_on(page.next_token)
 
     async def _filter(self, one: Pass) -> LogPage | None:
         """The next page; None if the pass is over because it was refused, or its streams were left meanwhile."""
+        could_read = self._group.could_read
         try:
-            page = await self._asked(one)
+            return await self._group.ask(lambda: self._page(one), lambda: bool(one.streams))
         except CredentialsExpired:
             raise
-        except (NotFound, AccessDenied, RequestRefused) as error:
-            self._answered()
+        except NotFound as error:
             self._drop(one)
-            if isinstance(error, NotFound):
-                self._missing(one, error)
-            elif isinstance(error, AccessDenied):
-                self._filter_denied(one, error)
-            else:
-                self._refused(one, error)
-            return None
-        if page is not None:
-            self._answered()
-        return page
-
-    async def _asked(self, one: Pass) -> LogPage | None:
-        """One call, repeated where it is throttled: others of the account take turns, and we need not start anew."""
-        for attempt in range(1, _THROTTLED_CALLS + 1):
-            self.calls += 1
-            try:
-                return await self._api.filter_log_events(
-                    self._group, one.names, start_ms=one.start_ms, next_token=one.token
-                )
-            except Throttled:
-                self.failed += 1
-                if attempt == _THROTTLED_CALLS:
-                    raise
-                if not one.streams:
-                    return None
-            except RemoteError:
-                self.failed += 1
+            self._missing(one, error)
+        except AccessDenied as error:
+            self._drop(one)
+            self._filter_denied(one, error)
+        except RequestRefused as error:
+            self._drop(one)
+            self._refused(one, error)
+        except MalformedAnswer as error:
+            if not could_read:  # nothing can be read: that is no matter of the streams that are asked for
                 raise
-        raise AssertionError("unreachable")
+            self._drop(one)
+            self._odd(one, error)
+        return None
+
+    async def _page(self, one: Pass) -> LogPage:
+        return await self._group.api.filter_log_events(
+            self._group.name, one.names, start_ms=one.start_ms, next_token=one.token
+        )
 
     def _drop(self, one: Pass) -> None:
         if one in self._passes:
@@ -197,60 +193,97 @@ class Batched:
     async def _hand_over(self, one: Pass, page: LogPage) -> None:
         by_name: dict[str, list[LogEvent]] = {}
         for event in page.events:
-            by_name.setdefault(event.stream, []).append(event)
+            # What came after the first page was read may have left lines behind it, on a page that is past.
+            if one.first_page or event.ingested_ms <= one.began_ms:
+                by_name.setdefault(event.stream, []).append(event)
+                self._newest_taken_in = max(self._newest_taken_in, event.ingested_ms)
         for stream in list(one.streams):
             if events := by_name.get(stream.name):
-                fresh = stream.take(events)
-                self.repeated += len(events) - len(fresh)
-                if fresh:
-                    self._news = True
-                    stream.way = Way.FILTER
-                    await self._give(stream, fresh)
+                if stream in one.unconnected:
+                    stream.awake = self._pace.somebody_waits = True
+                else:
+                    await self._give(one, stream, events)
 
-    def _set_full_apart(self, one: Pass, page: LogPage) -> None:
-        """Who cannot take more leaves the pass, and does not stop the others in it. Pages are sorted by time."""
-        if len(one.streams) < 2 or not page.events:
-            return
-        for stream in [stream for stream in one.streams if stream.follower.full]:
-            one.streams.remove(stream)
-            stream.heavy = True
-            stream.position_ms = max(stream.position_ms, page.events[-1].time_ms)
-            stream.last_deep_ms = 0
-            self._known.add(stream)
+    async def _give(self, one: Pass, stream: Stream, events: list[LogEvent]) -> None:
+        aws_now = self._aws_now_ms()
+        for first in range(0, len(events), _TAKEN_AT_ONCE):
+            if stream not in one.streams:
+                return
+            some = events[first : first + _TAKEN_AT_ONCE]
+            fresh = stream.take(some, aws_now, one.taken_in_by_ms)
+            self.repeated += len(some) - len(fresh)
+            if fresh:
+                self._pace.news = True
+                stream.way = Way.FILTER
+            await self._group.give(stream, fresh, len(some))
+
+    def _set_full_apart(self, one: Pass) -> bool:
+        """
+        Who cannot take more is read alone from now on, and does not stop the others of its pass.
+
+        They are asked for anew: a page's token belongs to the streams that were asked for.
+        """
+        full = [stream for stream in one.streams if stream.follower.full]
+        if len(one.streams) < 2 or not full:
+            return False
+        self._drop(one)
+        self._known.update(one.streams)
+        for stream in full:
+            stream.alone = True
+        self._pace.usual_now()
+        return True
 
     def _done(self, one: Pass) -> None:
         self._drop(one)
         for stream in list(one.streams):
-            stream.pass_done(one.began_ms, self._overlap, deep=one.deep)
             self._known.add(stream)
+            if stream.awake and stream in one.unconnected:
+                continue  # there is more than was handed over
+            stream.pass_done(one.start_ms, one.began_ms, one.taken_in_by_ms)
             stream.tell_read(one.began_ms, final=stream in one.finals)
+
+    def _runs_in_a_circle(self, one: Pass) -> None:
+        """A page leads to one that was read before: read the batch again from where it stands, and once only."""
+        if any(stream.rereads for stream in one.streams):
+            self._done(one)
+        else:
+            self._drop(one)
+            self._again_later(one)
+
+    def _again_later(self, one: Pass) -> None:
+        for stream in one.streams:
+            stream.rereads += 1
+            self._known.add(stream)
 
     def _missing(self, one: Pass, error: NotFound) -> None:
         if not one.streams:
             return
         if is_about_group(error):
             for stream in list(one.streams):
-                stream.say_once(
-                    "group",
-                    "warning",
-                    f"The log group {self._group} does not exist in {self._api.region}: its lines will show here once "
-                    f"it does. Check awslogs-group and awslogs-region of the task definition ({error})",
-                )
+                self._group.say_missing(stream, error)
                 self._prober.wait(stream, self._ticks())
                 stream.tell_read(one.began_ms, final=stream in one.finals)
         elif self._prober.refused(one.streams, self._ticks()):
             one.streams[0].tell_read(one.began_ms, final=bool(one.finals))
 
     def _refused(self, one: Pass, error: RemoteError) -> None:
-        if one.token is not None and not any(stream.refused_later for stream in one.streams):
-            for stream in one.streams:  # tokens expire: read the batch again from where it stands, once
-                stream.refused_later = True
-                self._known.add(stream)
-        elif len(one.streams) > 1:
-            self._prober.refused(one.streams, self._ticks())
+        if one.token is not None and not any(stream.rereads for stream in one.streams):
+            self._again_later(one)  # tokens expire: read the batch again from where it stands, once
         else:
-            for stream in one.streams:
-                give_up(stream, f"The log stream {stream.name} of group {self._group} cannot be read: {error}")
+            self._odd(one, error)
+
+    def _odd(self, one: Pass, error: RemoteError) -> None:
+        """Find out which stream it is; that one is asked by itself, for ``access_grace``."""
+        streams = one.streams
+        if len(streams) > 1:
+            half = len(streams) // 2
+            for some in (streams[:half], streams[half:]):
+                self._passes.append(self._pass(some, min(stream.full_start_ms for stream in some)))
+            return
+        for stream in list(streams):
+            stream.alone = True
+            if not self._group.refused(stream, error, _PROBE_LONGEST):
+                self._known.add(stream)
 
     def _filter_denied(self, one: Pass, error: AccessDenied) -> None:
         self.denied_until = self._ticks() + _DENIED_FOR
@@ -263,8 +296,9 @@ class Batched:
                     "The permission logs:FilterLogEvents was taken away while this log was read: lines are missing "
                     f"until it is given back ({error})",
                 )
-                self._prober.wait(stream, self._ticks())
-                stream.tell_read(one.began_ms, final=stream in one.finals)
+                stream.told.add("refused")
+                if not self._group.refused(stream, error, _PROBE_LONGEST):
+                    self._known.add(stream)
             else:
                 stream.say_once(
                     "denied",
@@ -273,6 +307,3 @@ class Batched:
                     f"logs:GetLogEvents, and with many runs lines arrive late ({error})",
                 )
                 self._hand_to_get(stream)
-
-    def _now_ms(self) -> int:
-        return int(self._clock() * 1000)

@@ -15,7 +15,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Hashable, Sequence
-from weakref import WeakKeyDictionary
+from typing import TypeAlias
 
 import msgspec
 
@@ -23,26 +23,32 @@ from asyncrun.clients.api import LogEvent, LogsApi
 from asyncrun.model.errors import RemoteError
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.batched import Batched
+from asyncrun.triggers.logs.group import LogGroup
 from asyncrun.triggers.logs.one_by_one import OneByOne
 from asyncrun.triggers.logs.streams import Follower, Stream
+from asyncrun.triggers.per_loop import PerLoop
 
 log = logging.getLogger(__name__)
 
 _TROUBLE_FIRST, _TROUBLE_LONGEST = 1.0, 5.0  # s between two tries while CloudWatch does not answer
 _TROUBLE_SAID_AFTER = 30.0  # s
 _SHORTEST_ROUND = 0.1  # s
-_GIVEN_AT_ONCE = 500  # events
+_READ_AT_ONCE = 500  # events
 _NEVER = float("inf")
 
 
 class ReaderStatistics(msgspec.Struct, frozen=True):
     """
+    :param group: name of the log group.
+    :param found: streams that are known to exist.
     :param calls: of FilterLogEvents and GetLogEvents.
     :param failed: calls that were answered by an error, missing streams included.
     :param events: handed over.
     :param repeated: events that were read again.
     """
 
+    region: str
+    group: str
     streams: int
     found: int
     calls: int
@@ -100,8 +106,9 @@ class CloudWatchReader:
         self._on_idle = on_idle
         self._ticks = asyncio.get_running_loop().time  # for waiting; the wall clock may jump
         self._streams: set[Stream] = set()
-        self._gets = OneByOne(api, group, settings, clock, self._give, self._answered)
-        self._batched = Batched(api, group, settings, clock, self._give, self._gets.add, self._answered)
+        self._shared = LogGroup(api, group, settings, clock, self._give, self._answered)
+        self._gets = OneByOne(self._shared)
+        self._batched = Batched(self._shared, self._gets.add)
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._troubled_since: float | None = None
@@ -152,10 +159,12 @@ class CloudWatchReader:
     def statistics(self) -> ReaderStatistics:
         """Counts since the reader was made."""
         return ReaderStatistics(
+            region=self._api.region,
+            group=self._group,
             streams=len(self._streams),
             found=sum(stream.found for stream in self._streams),
-            calls=self._batched.calls + self._gets.calls,
-            failed=self._batched.failed + self._gets.failed,
+            calls=self._shared.calls,
+            failed=self._shared.failed,
             events=self._events,
             repeated=self._batched.repeated,
         )
@@ -166,6 +175,8 @@ class CloudWatchReader:
             try:
                 await self._round()
             except RemoteError as error:
+                for stream in self._streams:
+                    stream.refusal.unanswered()
                 await asyncio.sleep(self._trouble(str(error)))
             except Exception as error:
                 log.exception("Reading log group %s failed; it is tried again", self._group)
@@ -189,24 +200,28 @@ class CloudWatchReader:
         await self._batched.round()
         await self._gets.round()
 
-    async def _give(self, stream: Stream, events: Sequence[LogEvent]) -> None:
-        """Hand events over, some at a time: a page may hold 10,000, and each costs the event loop some 15 us."""
-        for first in range(0, len(events), _GIVEN_AT_ONCE):
-            if stream not in self._streams:
-                return
-            some = events[first : first + _GIVEN_AT_ONCE]
-            self._events += len(some)
+    async def _give(self, stream: Stream, events: Sequence[LogEvent], read: int) -> None:
+        """
+        Hand events over in small steps: a page may hold 10,000, and one event 1 MB.
+
+        :param read: how many were read for them; each costs the event loop some 15 us, even if it was seen before.
+        """
+        if events and stream in self._streams:
+            self._events += len(events)
             try:
-                stream.follower.events(some)
+                for _ in stream.follower.events(list(events)):
+                    await asyncio.sleep(0)
+                    if stream not in self._streams:
+                        return
             except Exception:
                 # One run's data must not stop the logs of the others.
                 log.exception("Lines of log stream %s could not be taken; it is not read on", stream.name)
                 stream.follower.unreadable()
                 self.leave(stream)
-            self._in_one_step += len(some)
-            if self._in_one_step >= _GIVEN_AT_ONCE:
-                self._in_one_step = 0
-                await asyncio.sleep(0)
+        self._in_one_step += read
+        if self._in_one_step >= _READ_AT_ONCE:
+            self._in_one_step = 0
+            await asyncio.sleep(0)
 
     def _answered(self) -> None:
         """A call was answered, be it by a refusal: whatever kept CloudWatch from answering is over."""
@@ -230,9 +245,8 @@ class CloudWatchReader:
 
 
 _TASKS: set[asyncio.Task[None]] = set()  # asyncio itself keeps only weak references
-_READERS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Hashable, str], CloudWatchReader]] = (
-    WeakKeyDictionary()
-)
+_Readers: TypeAlias = dict[tuple[Hashable, str], CloudWatchReader]
+_readers: PerLoop[_Readers] = PerLoop(dict)
 
 
 def reader_for(
@@ -243,7 +257,7 @@ def reader_for(
 
     It is kept while streams are followed.
     """
-    readers = _READERS.setdefault(asyncio.get_running_loop(), {})
+    readers = _readers()
     key = (api.key, group)
     if (reader := readers.get(key)) is None:
         reader = CloudWatchReader(api, group, settings, clock=clock, on_idle=lambda: _forget(readers, key))
@@ -251,5 +265,10 @@ def reader_for(
     return reader
 
 
-def _forget(readers: dict[tuple[Hashable, str], CloudWatchReader], key: tuple[Hashable, str]) -> None:
+def reader_statistics() -> dict[tuple[Hashable, str], ReaderStatistics]:
+    """Every reader of the running event loop."""
+    return {key: reader.statistics() for key, reader in _readers().items()}
+
+
+def _forget(readers: _Readers, key: tuple[Hashable, str]) -> None:
     readers.pop(key, None)

@@ -29,19 +29,22 @@ class Governor:
     """
     Rate and size limit of one container's output.
 
-    Limits are per run, and shared evenly: what one container may show must not depend on when the lines of another
-    arrive. While lines are skipped the last ``log_last_lines`` of them are held back, and shown when lines flow
-    again or the log ends: the last lines of a log are always complete. They come on top of the size limit.
+    Limits are per run, and its containers have an even share each: what one may show must not depend on when the lines
+    of another arrive, or a replay would show other lines. While lines are skipped the last ``log_last_lines`` of them
+    are held back, and shown when lines flow again or the log ends: the last lines of a log are always complete. They
+    come on top of the size limit.
 
     :param containers: how many share the run's limits.
     :param where: where the full log can be read; may be empty.
+    :param name: of the container.
     """
 
-    def __init__(self, settings: Settings, containers: int = 1, where: str = "") -> None:
+    def __init__(self, settings: Settings, containers: int = 1, where: str = "", name: str = "") -> None:
+        self._containers, self._name = containers, name
         self._rate = settings.log_rate / containers / 1000  # lines per millisecond
         self._burst = max(1.0, BURST_SECONDS * settings.log_rate / containers)
         self._room = settings.log_size_limit // containers
-        self._named_rate, self._named_room, self._where = settings.log_rate, settings.log_size_limit, where
+        self._rate_limit, self._limit, self._where = settings.log_rate, settings.log_size_limit, where
         self._tokens = self._burst
         self._time: int | None = None
         self._held: deque[Shown] = deque(maxlen=settings.log_last_lines)
@@ -95,9 +98,14 @@ class Governor:
         return [Shown(lines[0].time_ms, "warning", self._notice(lost, over), notice=True), *lines]
 
     def _notice(self, lost: int, over: bool) -> str:
-        if over:
-            why = f"this run wrote more than [asyncrun] log_size_limit = {self._named_room:,} bytes"
+        limit = f"log_size_limit = {self._limit:,} bytes" if over else f"log_rate = {self._rate_limit:,} lines/s"
+        if self._containers == 1:
+            why = f"this run wrote more than [asyncrun] {limit}"
         else:
-            why = f"this run wrote more than [asyncrun] log_rate = {self._named_rate:,} lines/s"
+            share = f"{self._limit // self._containers:,} bytes" if over else f"{self._rate * 1000:,.4g} lines/s"
+            why = (
+                f"container {self._name} wrote more than {share}, its share of [asyncrun] {limit} among the run's "
+                f"{self._containers} containers"
+            )
         full = f"; the full log: {self._where}" if self._where else ""
         return f"{lost:,} line{'s' if lost > 1 else ''} skipped here: {why}{full}"

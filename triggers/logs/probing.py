@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asyncrun.triggers.logs.streams import STREAMS_PER_CALL, Stream
+from asyncrun.triggers.logs.passes import STREAMS_PER_CALL
+from asyncrun.triggers.logs.streams import Stream
 
 _STEP = 4  # the next group is that many times smaller after a refusal, and larger after a success
 _ASKED_AGAIN_AFTER = 1.0  # s
@@ -18,7 +19,7 @@ class Prober:
     Runs start together, and so do their streams: when one is found after many misses, all may be there, and as many as
     possible are asked for at once (a *leap*). A group that is refused goes to the end of the queue, and smaller ones
     are asked for: so the streams that exist are read soon, and the missing ones, which are left over, are found one
-    by one. A stream that is known to be missing waits longer each time.
+    by one. A stream that is known to be missing waits longer each time, and in the end is asked for alone.
 
     :param urgent_wait: longest wait, in seconds, for a stream whose run has ended.
     """
@@ -40,6 +41,9 @@ class Prober:
 
         :return: whether it was a single one: then it is known to be the cause, and waits.
         """
+        if len(group) == 1 and self.is_doubtful(group[0]):  # as expected: that says nothing about others
+            self.wait(group[0], now)
+            return True
         self._width = max(1, len(group) // _STEP)
         if self._appearing:  # where some never appear, leaps must become smaller
             self._leap = self._width
@@ -64,17 +68,29 @@ class Prober:
         stream.probe_at = now + stream.probe_wait
         self._waiting[stream] = None
 
-    def next_group(self, now: float) -> list[Stream]:
-        """What to ask now; empty if nothing is due."""
+    def next_group(self, now: float, *, doubtful: bool = True) -> list[Stream]:
+        """
+        What to ask now; empty if nothing is due.
+
+        :param doubtful: those too that most likely do not exist. They are asked one by one: together with others they
+            would only spoil the call.
+        """
         # Who was never asked, or is likely to exist by now, comes before those that were missing many times.
         due = sorted(
             (stream for stream in self._waiting if self._is_due(stream, now)),
             key=lambda stream: (not stream.urgent, stream.probe_wait, stream.probe_at),
         )
-        group = due[: self._width]
+        group = [stream for stream in due if not self.is_doubtful(stream)][: self._width]
+        if not group and doubtful:
+            group = due[:1]
         for stream in group:
             del self._waiting[stream]
         return group
+
+    @staticmethod
+    def is_doubtful(stream: Stream) -> bool:
+        """Whether it was missing so often that it most likely never wrote anything."""
+        return stream.probe_wait > _NEWLY_MISSING
 
     def hurry(self, stream: Stream, now: float) -> None:
         """There is reason to believe that it exists by now, or somebody waits for it."""
@@ -93,4 +109,4 @@ class Prober:
         if stream.probe_at <= now:
             return True
         asked_at = stream.probe_at - stream.probe_wait
-        return self._appearing and stream.probe_wait <= _NEWLY_MISSING and now - asked_at >= _ASKED_AGAIN_AFTER
+        return self._appearing and not self.is_doubtful(stream) and now - asked_at >= _ASKED_AGAIN_AFTER

@@ -9,7 +9,7 @@ stamps to milliseconds and collapses equal neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from asyncrun.model.logs import LogLine
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.governor import Governor, Shown
-from asyncrun.triggers.logs.text import clean, cut, size_of
+from asyncrun.triggers.logs.text import shown, size_of
 
 JOINED_LINES = 100
 JOINED_BYTES = 8192
@@ -89,20 +89,21 @@ class RecordBuilder:
             name: _Joiner(name, index, count, slot, f"[{name}] " if prefixed else "")
             for index, name in enumerate(containers)
         }
-        self._governors = {name: Governor(settings, count, (where or {}).get(name, "")) for name in containers}
+        self._governors = {name: Governor(settings, count, (where or {}).get(name, ""), name) for name in containers}
 
-    def add(self, lines: Iterable[LogLine]) -> list[Record]:
+    def add(self, lines: Iterable[LogLine], heard: Callable[[str, str], None] | None = None) -> list[Record]:
         """
         Take lines, each container's in the order it wrote them, and return the records that are complete.
 
+        :param heard: told of every line: its container, and its text as it is shown if it is not skipped.
         :raises KeyError: a line of a container that is not followed.
         """
         out: list[Record] = []
         for line in lines:
-            text = cut(clean(line.text), self._limit)
-            shown = self._governors[line.container].admit(line.time_ms, line.level, text, line.batch)
-            joiner = self._joiners[line.container]
-            for one in shown:
+            joiner, text = self._joiners[line.container], shown(line.text, self._limit)
+            if heard is not None:
+                heard(line.container, text)
+            for one in self._governors[line.container].admit(line.time_ms, line.level, text, line.batch):
                 joiner.add(one, out)
         return out
 

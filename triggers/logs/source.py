@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -12,13 +12,13 @@ from asyncrun.model.logs import LogLine, level_of
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.cloudwatch import Following, reader_for
 from asyncrun.triggers.logs.drain import Ask, DrainRule, End
-from asyncrun.triggers.logs.emitter import RunLog
+from asyncrun.triggers.logs.run_log import RunLog
 from asyncrun.triggers.signal import Signal
 
 # What CloudWatch took in together becomes readable together, or nearly: a pass that began that long after is complete.
 _SETTLED_MS = 500
-# How much longer than ``logs_drain_limit`` a drain waits, in seconds, for a CloudWatch that does not answer.
-_PATIENCE = 600.0
+# One step of the event loop, some ms: one event may be 1 MB, all of it ends of lines or control characters.
+_LINES_AT_ONCE, _SIZE_AT_ONCE = 500, 1 << 18
 
 
 class LogStream(msgspec.Struct, frozen=True):
@@ -97,13 +97,18 @@ class EcsLog:
         """
         Read on until the log is complete, and say what is missing.
 
-        It takes at most about ``logs_drain_limit`` while CloudWatch answers, and ten minutes more while it does not.
+        It takes at most about ``logs_drain_limit`` while CloudWatch answers, and ``logs_outage_limit`` more while it
+        does not.
 
         :param ended_at: when the last container ended, seconds since the epoch; None if that is not known.
         """
         settings, began = self._settings, self._clock()
         self._rule = DrainRule(
-            began, ended_at, quiet=settings.logs_quiet_period, limit=settings.logs_drain_limit, patience=_PATIENCE
+            began,
+            ended_at,
+            quiet=settings.logs_quiet_period,
+            limit=settings.logs_drain_limit,
+            patience=settings.logs_outage_limit,
         )
         for following in self._followings:
             following.ended()
@@ -190,16 +195,24 @@ class _Part:
     def full(self) -> bool:
         return self._run_log.full
 
-    def events(self, events: Sequence[LogEvent]) -> None:
-        lines: list[LogLine] = []
-        newest, taken_in, now_ms = 0, 0, self._owner.now_ms()
-        for event in events:
-            lines.extend(lines_of(event, self.stream.container))
-            newest, taken_in = max(newest, event.time_ms), max(taken_in, event.ingested_ms)
-        self._run_log.add(lines)
+    def events(self, events: Sequence[LogEvent]) -> Iterator[None]:
+        now_ms = self._owner.now_ms()
+        newest = max(event.time_ms for event in events)
+        taken_in = max(event.ingested_ms for event in events)
         # By whichever clock is earlier: ours may be ahead of AWS's, or behind.
         self._settled_at_ms = min(taken_in or now_ms, now_ms) + _SETTLED_MS
         self._owner.news(newest, taken_in)
+        lines: list[LogLine] = []
+        size = 0
+        for event in events:
+            for line in lines_of(event, self.stream.container):
+                lines.append(line)
+                size += len(line.text)
+                if len(lines) >= _LINES_AT_ONCE or size >= _SIZE_AT_ONCE:
+                    self._run_log.add(lines)
+                    lines, size = [], 0
+                    yield
+        self._run_log.add(lines)
 
     def read(self, began_ms: int, *, final: bool) -> None:
         self.read_to = began_ms / 1000
@@ -220,15 +233,25 @@ class _Part:
         self._owner.say_once(level, message)
 
 
-def lines_of(event: LogEvent, container: str) -> list[LogLine]:
+def lines_of(event: LogEvent, container: str) -> Iterator[LogLine]:
     """
     The lines of one event.
 
     With ``awslogs-datetime-format`` or ``awslogs-multiline-pattern`` one event holds several lines: they are one
     message, so all have the level that the first one states.
     """
-    texts = event.message.split("\n")
-    if len(texts) > 1 and not texts[-1].strip("\r"):
-        texts.pop()
-    level = level_of(texts[0])
-    return [LogLine(event.time_ms, container, level, text.rstrip("\r"), event.ingested_ms) for text in texts]
+    message, level, first = event.message, "", 0
+    end = _end_of(message)
+    while first <= end:
+        last = message.find("\n", first, end)
+        last = end if last < 0 else last
+        text = message[first:last].rstrip("\r")
+        level = level or level_of(text)
+        yield LogLine(event.time_ms, container, level, text, event.ingested_ms)
+        first = last + 1
+
+
+def _end_of(message: str) -> int:
+    """Where the last line ends: nothing comes after the last end of a line."""
+    last = message.rfind("\n")
+    return last if last >= 0 and not message[last + 1 :].strip("\r") else len(message)

@@ -1,26 +1,40 @@
-"""The bookkeeping of CloudWatch log streams: what was read, what may be asked together. No I/O."""
+"""
+One followed log stream: what was read of it, and from where it must be read next. No I/O.
+
+**The rule of the position.** The awslogs driver sends a stream's lines in order, at whatever delay: after an outage of
+minutes they come with their old times. So a position is never a time of the clock, but the stream's own last event
+of which two things are known: CloudWatch took it in at least ``logs_overlap`` ago, and a pass that began after that
+went back at least as far. What was written before it was taken in before it; what was taken in that long ago is shown;
+so whatever is shown late, or is written with an old time, is at or after the position. Ages are counted on AWS's own
+clock, by ingestion times.
+
+A pass is *full* for a stream if it starts at its position, *connected* if it starts at its last event (new lines are
+handed over in order, and what is shown late is found by the next full pass), and neither, if others of the batch would
+have to be read again from too far back. In the last case an event only shows that the stream goes on: it is then read
+from its position, before anything of it is handed over.
+"""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable
 from typing import Protocol
 
 from asyncrun.clients.api import LogEvent
-from asyncrun.model.errors import NotFound
+from asyncrun.model.errors import MalformedAnswer, NotFound, RemoteError
+from asyncrun.triggers.logs.seen import Seen
 
-STREAMS_PER_CALL = 100  # FilterLogEvents' limit
+DISORDER_MS = 2_000
+"""stdout and stderr reach the driver by two ways: so far may lines of one stream be out of order."""
+LOOK_BACK_MS = 900_000
+LOOK_BACK_EVENTS = 1_200
+"""
+How far back a *far* pass goes. It should find nothing: it is for a CloudWatch that breaks the rule above.
 
-# Streams this far apart are not asked together: FilterLogEvents has one start for all, and would read the span between
-# again for those that are ahead.
-_APART_MS = 60_000
-# A stream's final pass reads back that many times the overlap; event ids are remembered for as long.
-FINAL_OVERLAPS = 4
-_MOST_IDS = 50_000
-# Of an overlap: a full overlap is read that often, and rounds between go on at the last event.
-_DEEP_SHARE = 3
-# An event is readable at most that long after it was written, if it is not late: one flush of the driver, and its way.
-_FLUSHED_MS = 7_000
+At a line a second, that is any line up to ten minutes late (the time between two far passes taken off).
+"""
+_SAME_SECOND_MS = 1_000
 
 
 class Follower(Protocol):
@@ -30,11 +44,11 @@ class Follower(Protocol):
     def full(self) -> bool:
         """Whether it wants no more for now."""
 
-    def events(self, events: Sequence[LogEvent]) -> None:
-        """New events, sorted by time as far as CloudWatch does."""
+    def events(self, events: list[LogEvent]) -> Iterable[None]:
+        """New events, sorted by time as far as CloudWatch does; each step is a small one for the event loop."""
 
     def read(self, began_ms: int, *, final: bool) -> None:
-        """All that CloudWatch showed at ``began_ms`` was handed over; ``final``: with the long overlap."""
+        """All that CloudWatch showed at ``began_ms`` was handed over; ``final``: with a look far back."""
 
     def exists(self) -> None:
         """The stream was found."""
@@ -65,57 +79,65 @@ def is_about_group(error: NotFound) -> bool:
     return "log group" in text and "log stream" not in text
 
 
-class SeenIds:
-    """Event ids of one stream, forgotten by time."""
+class Refusal:
+    """For how long one and the same answer has kept us from reading a stream. Times are the event loop's."""
 
-    __slots__ = ("_count", "_seconds", "horizon_ms")
+    __slots__ = ("_at", "_kind", "lasted", "retry_at", "wait")
 
     def __init__(self) -> None:
-        self._seconds: dict[int, set[str]] = {}
-        self._count = 0
-        self.horizon_ms = 0  # what is older was read, and its ids forgotten
+        self._kind: tuple[type[RemoteError], str] | None = None
+        self._at: float | None = None
+        self.lasted = self.wait = self.retry_at = 0.0
 
-    def is_new(self, event: LogEvent) -> bool:
-        """Whether this event was not seen before; remembers it."""
-        if event.time_ms < self.horizon_ms:
-            return False
-        ids = self._seconds.setdefault(event.time_ms // 1000, set())
-        # FilterLogEvents always gives an id; without one, what tells two events apart is all that they say.
-        ident = event.event_id or f"{event.time_ms}/{event.ingested_ms}/{event.message}"
-        if ident in ids:
-            return False
-        ids.add(ident)
-        self._count += 1
-        if self._count > _MOST_IDS and len(self._seconds) > 1:
-            self.forget_before((min(self._seconds) + 1) * 1000)
-        return True
+    def again(self, error: RemoteError, now: float, good_at: float, longest_wait: float) -> float:
+        """
+        It was refused; ask again at ``retry_at``.
 
-    def forget_before(self, time_ms: int) -> None:
-        """Forget ids of whole seconds before that time; older events count as seen from now on."""
-        second = time_ms // 1000
-        for old in [known for known in self._seconds if known < second]:
-            self._count -= len(self._seconds.pop(old))
-        self.horizon_ms = max(self.horizon_ms, second * 1000)
+        :param good_at: when the group last gave an answer that can be used. Answers that cannot be read count only
+            where others can: else it is a gateway's page that we get, which is an outage.
+        :return: seconds that this refusal has lasted: between answers that follow each other.
+        """
+        if self._kind != (type(error), error.code):
+            self.over()
+            self._kind = (type(error), error.code)
+        if self._at is not None and (not isinstance(error, MalformedAnswer) or good_at > self._at):
+            self.lasted += now - self._at
+        self._at = now
+        self.wait = min(longest_wait, max(1.0, self.wait * 2))
+        self.retry_at = now + self.wait
+        return self.lasted
 
-    def __len__(self) -> int:
-        return self._count
+    def unanswered(self) -> None:
+        """Time without any answer proves nothing about a refusal."""
+        self._at = None
+
+    def over(self) -> None:
+        """It was read."""
+        self._kind, self._at = None, None
+        self.lasted = self.wait = self.retry_at = 0.0
 
 
 class Stream:
     """One followed log stream."""
 
     __slots__ = (
+        "_recent",
+        "_settled_ms",
+        "alone",
+        "awake",
+        "far_read_ms",
         "final_wanted",
         "follower",
         "found",
-        "heavy",
-        "last_deep_ms",
+        "full_read_ms",
         "last_ms",
         "name",
         "position_ms",
         "probe_at",
         "probe_wait",
-        "refused_later",
+        "read_ms",
+        "refusal",
+        "rereads",
         "seen",
         "since_ms",
         "token",
@@ -126,26 +148,59 @@ class Stream:
 
     def __init__(self, name: str, follower: Follower, since_ms: int) -> None:
         self.name, self.follower, self.since_ms = name, follower, since_ms
-        self.position_ms = since_ms  # everything that CloudWatch showed from before was handed over
-        self.last_ms: int | None = None  # the latest event's time
-        self.last_deep_ms = 0
-        self.seen = SeenIds()
+        self.position_ms = since_ms
+        """Whatever is not known yet is later."""
+        self.last_ms: int | None = None
+        """The latest event's time."""
+        self.read_ms = self.full_read_ms = self.far_read_ms = since_ms
+        """When the latest pass began; the latest full one; the latest far one."""
+        self._settled_ms = since_ms
+        self._recent: deque[tuple[int, int]] = deque()
+        """What was taken in so recently that the position cannot be there: (taken in, the latest time by then)."""
+        self.seen = Seen(since_ms)
         self.way = Way.OPEN
         self.found = False
-        self.heavy = False  # gave more than its follower could take: asked alone until it is read to its end
+        self.alone = False
+        """Asked by itself until a pass of it ends: it has more than its follower can take, or spoils its batch."""
+        self.awake = False
+        """An event shows that it goes on, after a pause in which its position stayed behind."""
         self.final_wanted = False
-        self.refused_later = False  # a page of it after the first was refused
-        self.urgent = False  # its run has ended: somebody waits for its last lines
+        self.rereads = 0
+        """Passes in a row whose pages could not be followed to the end."""
+        self.urgent = False
+        """Its run has ended: somebody waits for its last lines."""
+        self.refusal = Refusal()
         self.told: set[str] = set()
         self.token: str | None = None  # GetLogEvents
         self.probe_at = 0.0
         self.probe_wait = 0.0
+
+    @property
+    def full_start_ms(self) -> int:
+        """Where a full pass starts."""
+        return max(self.since_ms, self.position_ms - DISORDER_MS)
+
+    @property
+    def connected_start_ms(self) -> int:
+        """Where a connected pass starts at the latest."""
+        return self.full_start_ms if self.last_ms is None else self.last_ms
+
+    @property
+    def far_start_ms(self) -> int:
+        """As far back as events can be told from those that were read."""
+        return min(self.full_start_ms, max(self.since_ms, self.seen.horizon_ms))
 
     def say_once(self, kind: str, level: str, message: str) -> None:
         """A message for the run's task log; each kind is said once."""
         if kind not in self.told:
             self.told.add(kind)
             self.follower.say(level, message)
+
+    def give_up(self, why: str) -> None:
+        """Say that it cannot be read, and leave it at that."""
+        self.way = Way.REFUSED
+        self.say_once("given up", "error", f"{why}. The container run goes on without this log")
+        self.follower.unreadable()
 
     def tell_read(self, began_ms: int, *, final: bool) -> None:
         """All that CloudWatch showed at that time was handed over, be it nothing because the stream is missing."""
@@ -159,81 +214,70 @@ class Stream:
             self.found = True
             self.follower.exists()
 
-    def start_ms(self, overlap_ms: int, *, deep: bool) -> int:
+    def take(self, events: Iterable[LogEvent], aws_now_ms: int, taken_in_by_ms: int) -> list[LogEvent]:
         """
-        From where to read next.
+        The events that were not seen before.
 
-        Every pass could go back by the whole overlap, but at 1,000 lines/s that is 15,000 events to find 1,000: so
-        most go on at the latest event (the driver sends a stream's lines in order), and a deep one finds what was late.
+        :param aws_now_ms: stands for an ingestion time that is not known.
+        :param taken_in_by_ms: of the pass, see ``pass_done``.
         """
-        if self.final_wanted:
-            return max(self.since_ms, self.position_ms - FINAL_OVERLAPS * overlap_ms)
-        start = self.position_ms - overlap_ms
-        if not deep and self.last_ms is not None:
-            # A quiet stream has its latest event long ago; its next one will be as old as a flush, and must not drag
-            # the whole batch back further than that.
-            start = max(start, min(self.position_ms, max(self.last_ms, self.position_ms - _FLUSHED_MS)))
-        return max(self.since_ms, start)
-
-    def deep_is_due(self, now_ms: int, overlap_ms: int) -> bool:
-        """Whether the next pass should go back by the whole overlap."""
-        return self.final_wanted or now_ms - self.last_deep_ms >= overlap_ms // _DEEP_SHARE
-
-    def take(self, events: Iterable[LogEvent]) -> list[LogEvent]:
-        """The events that were not seen before."""
-        fresh = [event for event in events if event.time_ms >= self.since_ms and self.seen.is_new(event)]
-        if fresh:
-            latest = max(event.time_ms for event in fresh)
-            self.last_ms = latest if self.last_ms is None else max(self.last_ms, latest)
+        fresh = [event for event in events if event.time_ms >= self.since_ms and self.seen.add(event)]
+        for event in fresh:
+            if event.time_ms < self.full_start_ms:
+                self._say_late(event)
+            self._note(event.ingested_ms or aws_now_ms, event.time_ms)
+        self._settle(taken_in_by_ms)
         return fresh
 
-    def pass_done(self, began_ms: int, overlap_ms: int, *, deep: bool) -> None:
-        """A pass was read to its end. A quiet stream moves on with the clock, or it would read everything again."""
-        self.position_ms = max(self.position_ms, began_ms)
-        if deep:
-            self.last_deep_ms = began_ms
-        self.heavy = self.refused_later = False
-        self.seen.forget_before(self.position_ms - (FINAL_OVERLAPS + 1) * overlap_ms)
+    def _note(self, taken_in_ms: int, time_ms: int) -> None:
+        latest = self.last_ms = time_ms if self.last_ms is None else max(self.last_ms, time_ms)
+        recent = self._recent
+        if recent:
+            # Never earlier than its predecessor: that would only move the position on too soon.
+            taken_in_ms = max(taken_in_ms, recent[-1][0])
+            if len(recent) > 1 and taken_in_ms - recent[-2][0] < _SAME_SECOND_MS:
+                recent.pop()
+        recent.append((taken_in_ms, latest))
 
+    def _say_late(self, event: LogEvent) -> None:
+        late = max(0, event.ingested_ms - event.time_ms) / 1000
+        self.say_once(
+            "late",
+            "warning",
+            f"CloudWatch showed lines of log stream {self.name} long after later ones (the first was taken in "
+            f"{late:.0f} s after it was written): they show here late, and if others came later still, those are "
+            "missing here",
+        )
 
-def batches(streams: Iterable[Stream], overlap_ms: int) -> list[list[Stream]]:
-    """Which streams are asked together: neighbours by position, so that who catches up does not drag others back."""
-    out: list[list[Stream]] = []
-    alone = [[stream] for stream in streams if stream.heavy]
-    # Then by the last event, so that the quiet ones are asked together and do not drag busy ones back.
-    rest = sorted(
-        (s for s in streams if not s.heavy),
-        key=lambda s: (s.start_ms(overlap_ms, deep=True), s.start_ms(overlap_ms, deep=False), s.name),
-    )
-    first = 0
-    for stream in rest:
-        start = stream.start_ms(overlap_ms, deep=True)
-        if not out or len(out[-1]) >= STREAMS_PER_CALL or start - first > _APART_MS:
-            out.append([])
-            first = start
-        out[-1].append(stream)
-    return out + alone
+    def _settle(self, taken_in_by_ms: int) -> None:
+        while self._recent and self._recent[0][0] <= taken_in_by_ms:
+            self._settled_ms = max(self._settled_ms, self._recent.popleft()[1])
 
+    def pass_done(self, start_ms: int, began_ms: int, taken_in_by_ms: int) -> None:
+        """
+        A pass was read to its end.
 
-class Pass:
-    """One reading of a batch to its end, over several pages."""
+        :param taken_in_by_ms: what CloudWatch took in by then was surely shown when the pass began.
+        """
+        self.read_ms = max(self.read_ms, began_ms)
+        self.alone = self.awake = False
+        self.rereads = 0
+        self.refusal.over()
+        if start_ms <= self.far_start_ms:
+            self.far_read_ms = max(self.far_read_ms, began_ms)
+        if start_ms <= self.full_start_ms:
+            self.full_read_ms = max(self.full_read_ms, began_ms)
+            self._settle(taken_in_by_ms)
+            self.position_ms = max(self.position_ms, self._settled_ms)
+        self._forget()
 
-    __slots__ = ("began_ms", "deep", "finals", "start_ms", "streams", "token")
-
-    def __init__(self, streams: Sequence[Stream], began_ms: int, overlap_ms: int) -> None:
-        self.streams = list(streams)
-        self.began_ms = began_ms
-        self.deep = any(stream.deep_is_due(began_ms, overlap_ms) for stream in streams)
-        self.start_ms = min(stream.start_ms(overlap_ms, deep=self.deep) for stream in streams)
-        self.finals = {stream for stream in streams if stream.final_wanted}
-        self.token: str | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """What to ask for; two followers of one stream ask once."""
-        return list(dict.fromkeys(stream.name for stream in self.streams))
-
-    @property
-    def waits(self) -> bool:
-        """Whether its only stream's follower wants no more for now."""
-        return len(self.streams) == 1 and self.streams[0].follower.full
+    def _forget(self) -> None:
+        if self.last_ms is None:
+            return
+        keep = max(self.last_ms - LOOK_BACK_MS, self.seen.nth_last(LOOK_BACK_EVENTS))
+        if self.seen.forget(min(self.full_start_ms, keep)):
+            self.say_once(
+                "fast",
+                "warning",
+                f"Log stream {self.name} is written so fast that lines which CloudWatch shows late may be missing here",
+            )

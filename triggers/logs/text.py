@@ -11,9 +11,14 @@ import re
 
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _MARKER = re.compile(r"::(?=(?:end)?group::)")
-# C0 without tab and newline, DEL, C1 (U+009B starts a terminal sequence), and halves of surrogate pairs.
-# An escape character stays where it begins a colour.
-_CONTROL = re.compile(r"(?!\x1b\[[0-9;:]*m)[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\ud800-\udfff]")
+_ESCAPE = "\x1b"
+# C0 without tab and newline, DEL, C1 (U+009B starts a terminal sequence). An escape character stays where it begins a
+# colour.
+_NO_COLOUR = re.compile(r"\x1b(?!\[[0-9;:]*m)")
+_VISIBLE = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in ("\t", "\n", _ESCAPE)
+}
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def clean(text: str) -> str:
@@ -27,28 +32,41 @@ def clean(text: str) -> str:
         return text
     if "\r" in text:
         text = text.rstrip("\r").replace("\r", "\n")
-    text = _CONTROL.sub(_visible, text)
-    if "\x1b" in text and _MARKER.search(_COLOUR.sub("", text)):
-        text = _COLOUR.sub("", text)  # a marker may be written around colours, which the UI removes first
-    return _MARKER.sub(": :", text)
+    text = text.translate(_VISIBLE)
+    if _ESCAPE in text:
+        text = _NO_COLOUR.sub(r"\\x1b", text)
+        if _MARKER.search(_COLOUR.sub("", text)):
+            text = _COLOUR.sub("", text)  # a marker may be written around colours, which the UI removes first
+    return _MARKER.sub(": :", _SURROGATES.sub("\ufffd", text))
 
 
-def _visible(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    return "�" if code > 0xFF else f"\\x{code:02x}"
+def shown(text: str, limit: int) -> str:
+    """
+    A line as the task log shows it: clean, at most ``limit`` bytes of UTF-8, and how much was cut.
+
+    Cut first: a line may be 1 MB, and cleaning that would hold up the event loop.
+    """
+    if len(text) <= limit and text.isascii() and text.isprintable() and "::" not in text:
+        return text
+    cleaned = clean(text[:limit])  # a character is a byte at least
+    beyond = text[limit:]
+    more = len(beyond) if beyond.isascii() else len(beyond.encode(errors="replace"))
+    return cut(cleaned, limit, more)
 
 
-def cut(text: str, limit: int) -> str:
+def cut(text: str, limit: int, more: int = 0) -> str:
     """
     At most ``limit`` bytes of UTF-8 of a line, and how much was cut.
 
     :param text: without surrogates.
+    :param more: bytes that were cut already.
     """
     size = size_of(text)
-    if size <= limit:
+    if size <= limit and not more:
         return text
-    kept = text.encode()[:limit].decode(errors="ignore")
-    return f"{kept} ... [{size - size_of(kept):,} more bytes of this line cut: [asyncrun] log_line_limit = {limit}]"
+    kept = text if size <= limit else text.encode()[:limit].decode(errors="ignore")
+    more += size - size_of(kept)
+    return f"{kept} ... [{more:,} more bytes of this line cut: [asyncrun] log_line_limit = {limit}]"
 
 
 def size_of(text: str) -> int:

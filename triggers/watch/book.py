@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeAlias
 
 from asyncrun.clients.api import Described, Failure
+from asyncrun.clients.error_codes import REFUSED_CONTENT
 from asyncrun.model.errors import MalformedAnswer, RemoteError, RequestRefused, Unavailable
 from asyncrun.triggers.watch.news import S
 from asyncrun.triggers.watch.questions import DATA_ERRORS, Questions, Tuning
@@ -193,7 +194,7 @@ class Book(Generic[S]):
             return
         for row in rows:
             text = f"the answer about {self._questions.what} {row.ident} does not say what it is about"
-            row.unreadable(self._error(MalformedAnswer, text), self._tuning.unreadable_limit)
+            row.unreadable(self._given_up(self._error(MalformedAnswer, text)), self._tuning.unreadable_limit)
             self._drop_if_final(row)
             if not row.final:
                 self._probe([row])
@@ -201,15 +202,19 @@ class Book(Generic[S]):
     def refused_content(self, batch: Batch[S], error: RemoteError, now: float) -> None:
         """The whole call was refused, or its answer unreadable, which a single object in it may be the cause of."""
         batch = [row for row in batch if self._wants(row)]
+        is_about_content = isinstance(error, RequestRefused) and error.code in REFUSED_CONTENT
         for row in batch:
-            if len(batch) == 1 and isinstance(error, RequestRefused):
-                row.unreadable(error, self._tuning.unreadable_limit)
+            if is_about_content and len(batch) == 1:
+                row.unreadable(self._given_up(error), self._tuning.unreadable_limit)
                 self._drop_if_final(row)
-            if not row.final:
+            if isinstance(error, RequestRefused) and not is_about_content:
+                row.count_refusal(now)
+                row.refused(error, now, self._access_grace, patience=self._tuning.patience)
+            elif not row.final:
                 row.unanswered(error, now, self._tuning.patience)
-        # An answer that cannot be read is more often everybody's trouble (a proxy's page) than one object's: when
-        # several batches are being halved already, halving more would only make the way back longer.
-        if isinstance(error, RequestRefused) or len(self._probes) < 2 * self._tuning.probes:
+        # What does not blame the content is more often everybody's trouble than one object's: when several batches are
+        # being halved already, halving more would only make the way back longer.
+        if is_about_content or len(self._probes) < 2 * self._tuning.probes:
             self._halve(batch)
         elif batch and batch[0].probed:
             self._probe(batch)
@@ -260,8 +265,14 @@ class Book(Generic[S]):
 
     def _malformed(self, row: Row[S], error: Exception) -> RemoteError:
         if isinstance(error, MalformedAnswer):
-            return error
-        return self._error(MalformedAnswer, f"{self._questions.what} {row.ident} cannot be read: {error!r}")
+            return self._given_up(error)
+        text = f"{self._questions.what} {row.ident} cannot be read: {error!r}"
+        return self._given_up(self._error(MalformedAnswer, text))
+
+    def _given_up(self, error: RemoteError) -> RemoteError:
+        """What is said of an object that is given up though nothing is known to be wrong with it."""
+        advice = self._questions.given_up
+        return error.advising(advice) if advice else error
 
     def _error(self, kind: type[RemoteError], text: str, code: str = "") -> RemoteError:
         return kind(text, service=self._questions.service, operation=self._questions.operation, code=code)

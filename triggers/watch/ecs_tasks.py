@@ -15,9 +15,11 @@ from asyncrun.triggers.watch.questions import Questions, Tuning, text
 class _Tasks(Questions[EcsTaskState]):
     what = "ECS task"
     operation = "DescribeTasks"
+    given_up = "The ECS task may still be running."
 
     def __init__(self, api: EcsApi, cluster: str) -> None:
         self._api, self._cluster = api, cluster
+        self.cluster = cluster.rsplit("/", 1)[-1]
 
     async def ask(self, idents: Sequence[str]) -> Described:
         return await self._api.describe_tasks(self._cluster, idents)

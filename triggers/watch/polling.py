@@ -15,6 +15,7 @@ from typing import Generic
 
 import msgspec
 
+from asyncrun.clients.error_codes import REFUSED_CONTENT
 from asyncrun.model.errors import AccessDenied, MalformedAnswer, NotFound, RemoteError, RequestRefused, Throttled
 from asyncrun.triggers.watch.book import Batch, Book, every
 from asyncrun.triggers.watch.feed import Feed
@@ -31,6 +32,8 @@ class PollerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """
     Counters of one poller since it was made.
 
+    :param kind: what it asks for: "ECS task".
+    :param cluster: of those objects, by its short name; empty where they are in none.
     :param subscribed: objects that somebody is subscribed to.
     :param active: those of them that are still asked for.
     :param faults: calls that brought no answer, throttled ones included.
@@ -38,6 +41,8 @@ class PollerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     :param last_round_seconds: from the first call's start to the last one's answer, with waiting for the call budget.
     """
 
+    kind: str = ""
+    cluster: str = ""
     subscribed: int = 0
     active: int = 0
     rounds: int = 0
@@ -58,7 +63,7 @@ class _Round(Generic[S]):
         self.answered = 0
         self.failed_in_a_row = 0
         self.passing: RemoteError | None = None
-        """A fault that waiting mends."""
+        """A fault that waiting mends, or that does not tell what would."""
         self.denied: list[tuple[Batch[S], RemoteError]] = []
         """Calls that were refused until somebody acts on credentials, permissions or the cluster."""
 
@@ -92,6 +97,7 @@ class BatchPoller(Generic[S]):
         self._book = Book(questions, missing_grace=missing_grace, access_grace=access_grace, tuning=self._tuning)
         self._wake = asyncio.Event()
         self._renew_at = float("-inf")
+        self._useless_renewals = 0  # since the last call that was answered
         self._silent = False  # no call of the last round was answered
         self._rounds = self._calls = self._faults = self._throttled = self._renewals = 0
         self._last_round = 0.0
@@ -114,6 +120,8 @@ class BatchPoller(Generic[S]):
     def statistics(self) -> PollerStatistics:
         """Counters, at any time."""
         return PollerStatistics(
+            kind=self._questions.what,
+            cluster=self._questions.cluster,
             subscribed=len(self._book.rows),
             active=len(self._book.active),
             rounds=self._rounds,
@@ -182,14 +190,14 @@ class BatchPoller(Generic[S]):
                 self._failed(this, batch, error, clock())
             else:
                 this.answered += 1
-                this.failed_in_a_row = 0
+                this.failed_in_a_row = self._useless_renewals = 0
                 self._book.answered(batch, answer, clock())
             this.settled.add(id(batch))
             if this.failed_in_a_row >= self._tuning.hopeless_after:
                 return
 
     def _failed(self, this: _Round[S], batch: Batch[S], error: RemoteError, now: float) -> None:
-        if isinstance(error, RequestRefused):
+        if isinstance(error, RequestRefused) and error.code in REFUSED_CONTENT:
             self._book.refused_content(batch, error, now)
             return
         this.failed_in_a_row += 1
@@ -198,7 +206,7 @@ class BatchPoller(Generic[S]):
             self._book.count_refusal(batch, now)
             return
         this.passing = error
-        if isinstance(error, MalformedAnswer):
+        if isinstance(error, MalformedAnswer | RequestRefused):
             self._book.refused_content(batch, error, now)
         else:
             self._book.unanswered(batch, error, now)
@@ -209,7 +217,8 @@ class BatchPoller(Generic[S]):
         if not unasked:
             return
         asked = [batch for batch in this.batches if id(batch) in this.settled]
-        reason = None if this.denied else this.passing
+        is_refusal = bool(this.denied) or isinstance(this.passing, RequestRefused)
+        reason = None if is_refusal else this.passing
         self._book.unasked(unasked, asked, reason, asyncio.get_running_loop().time())
         if this.denied:
             this.denied.append((every(unasked), this.denied[-1][1]))
@@ -239,5 +248,7 @@ class BatchPoller(Generic[S]):
             log.warning("%s: the credentials cannot be renewed: %s", self.name, str(error) or "it took too long")
             return False
         finally:
-            self._renew_at = asyncio.get_running_loop().time() + self._tuning.renew_spacing
+            self._useless_renewals += 1
+            wait = self._tuning.renewals.wait(self._useless_renewals)
+            self._renew_at = asyncio.get_running_loop().time() + wait
         return True

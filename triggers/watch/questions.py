@@ -9,6 +9,7 @@ from typing import Any, Generic
 import msgspec
 
 from asyncrun.clients.api import Described
+from asyncrun.model.backoff import Backoff
 from asyncrun.model.errors import MalformedAnswer
 from asyncrun.triggers.watch.news import S
 
@@ -37,7 +38,8 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     :param probes: calls per round outside the regular batches, at most.
     :param concurrency: calls under way at the same time, at most.
     :param hopeless_after: failed calls in a row after which a round gives up the rest of its calls.
-    :param renew_spacing: between two renewals of the credentials, at least.
+    :param renewals: waits between renewals of the credentials, each of which makes all clients anew. The longest is
+        short against ``access_grace``: a connection that was mended must be noticed in time.
     :param renew_limit: for one renewal, at most.
     """
 
@@ -48,7 +50,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     probes: int = 8
     concurrency: int = 8
     hopeless_after: int = 3
-    renew_spacing: float = 15.0
+    renewals: Backoff = Backoff(first=30.0, longest=60.0)
     renew_limit: float = 30.0
 
 
@@ -57,9 +59,13 @@ class Questions(ABC, Generic[S]):
 
     what: str
     """One such object, for messages: "ECS task"."""
+    cluster = ""
+    """The short name of the cluster that they are in, if they are in one."""
     service = "ecs"
     operation: str
     """The API's name of the call."""
+    given_up = ""
+    """A sentence for the error with which an object is given up."""
     size = 100
     """Objects per call, at most."""
 

@@ -17,7 +17,7 @@ class Weight(IntEnum):
     PASSING = 1
     """Throttled, 5xx, refused connections, an answer that is no answer. Never fatal, however long it lasts."""
     REFUSED = 2
-    """Denied, expired, cluster gone. Fatal after ``access_grace``."""
+    """Denied, expired, cluster gone, account blocked: somebody must act. Fatal after ``access_grace``."""
     FATAL = 3
 
 
@@ -117,10 +117,13 @@ class Row(Feed[S]):
             self._refused_for += now - self._refused_at
         self._refused_at = now
 
-    def refused(self, error: RemoteError, now: float, grace: float) -> None:
-        """Tell of refused access, fatal if it was refused for ``grace`` seconds."""
+    def refused(self, error: RemoteError, now: float, grace: float, *, patience: float = 0) -> None:
+        """Tell of refused access once it has lasted for ``patience`` seconds; after ``grace`` seconds it is fatal."""
         self._silent(now)
-        self._tell(Weight.FATAL if self._refused_for >= grace else Weight.REFUSED, error)
+        if self._refused_for >= grace:
+            self._tell(Weight.FATAL, error)
+        elif self._silent_at is not None and now - self._silent_at >= patience:
+            self._tell(Weight.REFUSED, error)
 
     def _silent(self, now: float) -> None:
         self.flawed = True

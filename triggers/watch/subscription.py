@@ -11,6 +11,8 @@ from asyncrun.triggers.signal import Signal
 from asyncrun.triggers.watch.feed import Feed
 from asyncrun.triggers.watch.news import Latest, News, Recovered, S, Trouble
 
+_CLOCK_SLACK = 1e-6  # s; asyncio runs a timer up to a clock's tick early, and ``news`` must not spin until then
+
 
 class SubscriptionClosed(RuntimeError):
     """News was asked of a subscription that is closed, or whose watcher was ended with the event loop."""
@@ -68,7 +70,7 @@ class Subscription(Generic[S]):
                 if (news := self._unread()) is not None:
                     return news
                 left = None if give_up_at is None else give_up_at - asyncio.get_running_loop().time()
-                if left is not None and left <= 0:
+                if left is not None and left <= _CLOCK_SLACK:
                     return None
                 await self._signal.wait(left)
         finally:
@@ -78,7 +80,7 @@ class Subscription(Generic[S]):
     def _unread(self) -> News[S] | None:
         feed, told = self.feed, self._told
         state_is_new = feed.sequence != self._sequence
-        if told is not None and feed.trouble is None and not feed.final:
+        if told is not None and feed.trouble is None and (state_is_new or not feed.final):
             self._told = None
             return Recovered(told, feed.recovered_at)
         if state_is_new:

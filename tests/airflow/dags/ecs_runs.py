@@ -44,6 +44,11 @@ def tell(context: Any) -> None:
 with dag("e2e_run"):
     EcsRunTaskOperator(task_id="run", **WHERE, overrides=script())
 
+# Connections of these names lead to AWS accounts of their own.
+for account in ("launch_denied", "launch_expired", "watching_refused"):
+    with dag(f"e2e_{account}"):
+        EcsRunTaskOperator(task_id="run", **WHERE, overrides=script(), aws_conn_id=account)
+
 with dag("e2e_mapped"):
     EcsRunTaskOperator.partial(task_id="part", **WHERE).expand(
         overrides=[

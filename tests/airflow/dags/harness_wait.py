@@ -33,4 +33,4 @@ with DAG(dag_id="harness_wait", schedule=None, params={"seconds": Param(1, type=
     WaitOperator(task_id="wait", seconds="{{ params.seconds }}")
 
 with DAG(dag_id="harness_mapped", schedule=None, params={"seconds": Param(1, type="number")}):
-    WaitOperator.partial(task_id="wait", seconds="{{ params.seconds }}").expand(number=list(range(20)))
+    WaitOperator.partial(task_id="wait", seconds="{{ params.seconds }}").expand(number=list(range(6)))

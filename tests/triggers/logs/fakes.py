@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from asyncrun.clients.api import LogEvent, LogPage
-from asyncrun.model.errors import NotFound
+from asyncrun.model.errors import NotFound, RequestRefused
 from asyncrun.triggers.logs.records import Record
 
 START = 1_700_000_000.0
@@ -31,14 +31,19 @@ class CloudWatch:
     refuse: Callable[[str, Sequence[str]], Exception | None] = lambda operation, streams: None
     calls: list[tuple[str, tuple[str, ...], int]] = field(default_factory=list)
     served: int = 0
+    first_read: dict[str, float] = field(default_factory=dict)
     _events: list[tuple[float, LogEvent]] = field(default_factory=list)
+    _tokens: dict[str, tuple[int, float, object]] = field(default_factory=dict)
     _appears: dict[str, float] = field(default_factory=dict)
 
-    def put(self, stream: str, time: float, message: str, *, visible: float | None = None) -> None:
-        """An event written at ``time`` and visible at ``visible`` (both seconds since the epoch)."""
+    def put(
+        self, stream: str, time: float, message: str, *, visible: float | None = None, taken_in: float | None = None
+    ) -> None:
+        """An event written at ``time``, taken in and visible at those times (all seconds since the epoch)."""
         visible = time if visible is None else visible
+        taken_in = visible if taken_in is None else taken_in
         ident = f"{len(self._events):056d}"
-        self._events.append((visible, LogEvent(stream, ident, int(time * 1000), int(visible * 1000), message)))
+        self._events.append((visible, LogEvent(stream, ident, int(time * 1000), int(taken_in * 1000), message)))
         self._appears[stream] = min(visible, self._appears.get(stream, visible))
 
     async def filter_log_events(
@@ -46,15 +51,23 @@ class CloudWatch:
     ) -> LogPage:
         assert 0 < len(streams) <= 100
         await self._begin("filter", streams, start_ms)
-        at = float(next_token.split("/")[1]) if next_token else self.clock()
+        asked = (group, tuple(streams), start_ms)
+        first, at = 0, self.clock()
+        if next_token:
+            first, at, of = self._tokens.get(next_token, (0, self.clock(), asked))
+            if of != asked:
+                raise RequestRefused("The specified nextToken is invalid.", code="InvalidParameterException")
         found = sorted(
             (e for visible, e in self._events if visible <= at and e.stream in streams and e.time_ms >= start_ms),
             key=lambda e: (e.time_ms, e.ingested_ms, e.event_id),
         )
-        first = int(next_token.split("/")[0]) if next_token else 0
         last = first + self.page
         self.served += len(found[first:last])
-        return LogPage(found[first:last], f"{last}/{at}" if last < len(found) else None)
+        if last >= len(found):
+            return LogPage(found[first:last], None)
+        token = f"{last}/{at}/{len(self._tokens)}"
+        self._tokens[token] = (last, at, asked)
+        return LogPage(found[first:last], token)
 
     async def get_log_events(self, group: str, stream: str, *, start_ms: int, next_token: str | None = None) -> LogPage:
         await self._begin("get", [stream], start_ms)
@@ -77,6 +90,8 @@ class CloudWatch:
             raise error
         if any(self._appears.get(stream, float("inf")) > self.clock() for stream in streams):
             raise NotFound("The specified log stream does not exist.", code="ResourceNotFoundException")
+        for stream in streams:
+            self.first_read.setdefault(stream, self.clock())
 
 
 class MemorySink:

@@ -122,6 +122,15 @@ def test_while_old_lines_still_come_the_limit_does_not_count() -> None:
     assert drain.decide(5290 + LIMIT + PATIENCE, float("-inf"), final=False).end is End.UNANSWERED
 
 
+def test_the_limit_begins_when_no_more_old_lines_come_though_reads_are_completed() -> None:
+    drain = rule(now=5000, ended=4990)
+    for now in range(5000, 5300, 5):
+        drain.news(now, newest=now - 1000, taken_in=now)
+        assert drain.decide(now, now, final=False).ask is Ask.WAIT
+    assert reads(drain, 5300, 5295 + LIMIT - 1).ask is Ask.WAIT
+    assert reads(drain, 5295 + LIMIT, 5295 + LIMIT).end is End.LIMIT
+
+
 def test_waiting_for_airflow_to_take_lines_does_not_count() -> None:
     drain = rule()
     drain.held_back(1055)

@@ -10,8 +10,9 @@ import pytest
 
 from asyncrun.model.logs import LogLine
 from asyncrun.model.settings import Settings
-from asyncrun.triggers.logs.emitter import RUN_QUEUE, emitter
+from asyncrun.triggers.logs.emitter import emitter
 from asyncrun.triggers.logs.records import Record
+from asyncrun.triggers.logs.run_log import RUN_QUEUE
 from tests.triggers.logs.fakes import MemorySink
 
 pytestmark = pytest.mark.looptime
@@ -129,4 +130,16 @@ async def test_a_huge_line_is_kept_whole_only_as_the_last_one() -> None:
     assert all(len(text) < SETTINGS.log_line_limit + 100 for text in run_log.last_lines("a", 2))
     assert run_log.last_lines("a", 1)[0].endswith("log_line_limit = 16384]")
     assert await run_log.finish(1)
+    run_log.close()
+
+
+async def test_finish_waits_until_the_socket_has_drained_to_the_backlog() -> None:
+    """What is still in the socket when a trigger ends lands in the triggerer's own output."""
+    sink = MemorySink(cost=4 * SETTINGS.log_backlog, speed=SETTINGS.log_backlog / 10)
+    run_log = emitter().open(sink, ["main"], SETTINGS)
+    run_log.add(lines(1))
+    began = asyncio.get_running_loop().time()
+    assert await run_log.finish(60)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(30, abs=0.1)
+    assert (sink.fill() or 0) <= SETTINGS.log_backlog
     run_log.close()

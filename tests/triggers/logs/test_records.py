@@ -196,6 +196,23 @@ class TestLimits:
         assert len(shown) == 66 + 1 + 10  # the line that crosses the limit is shown
         assert "924 lines skipped here: this run wrote more than [asyncrun] log_size_limit = 65,536 bytes" in shown[66]
 
+    def test_lines_that_were_held_back_count_when_they_are_shown(self) -> None:
+        """After a gap of 60 lines half of the burst is free: ten of it are spent on the last lines of the gap."""
+        shown = self.shown([*[0] * 160, *[5_000] * 100])
+        at = shown.index("160")
+        assert "51 lines skipped here" in shown[100]
+        assert shown[at + 1 : at + 41] == [str(n) for n in range(161, 201)]
+        assert "skipped here" in shown[at + 41]
+
+    def test_a_container_is_told_its_own_share(self) -> None:
+        builder = RecordBuilder(["main", "side", "log"], self.LIMITED)
+        builder.add([line(0, container="main") for _ in range(1000)])
+        (notice,) = [record.text for record in builder.flush() if "skipped" in record.text]
+        assert notice.endswith(
+            " lines skipped here: container main wrote more than 3.333 lines/s, its share of [asyncrun] log_rate = "
+            "10 lines/s among the run's 3 containers"
+        )
+
     @given(steps=st.lists(st.integers(0, 300), max_size=400), chunk=st.integers(1, 50))
     def test_what_is_skipped_does_not_depend_on_chunks(self, steps: list[int], chunk: int) -> None:
         times = [sum(steps[: i + 1]) for i in range(len(steps))]

@@ -9,6 +9,7 @@ import pytest
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.registry import Registry, Subscription
 from asyncrun.triggers.watch.ecs_tasks import EcsTaskPoller
+from asyncrun.triggers.watch.news import Seen
 from tests.triggers.watch.scripted_ecs import Renewal, ScriptedEcs
 
 
@@ -45,6 +46,10 @@ class Watch:
 
     def kinds(self, ident: str) -> list[str]:
         return [type(news).__name__ for news in self.news(ident)]
+
+    def statuses(self, ident: str) -> list[str]:
+        """The states that were told."""
+        return [news.state.status for news in self.news(ident) if isinstance(news, Seen)]
 
     async def close(self) -> None:
         for reader in self.readers:

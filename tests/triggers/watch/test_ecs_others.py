@@ -51,7 +51,7 @@ async def test_task_definitions_are_asked_one_by_one_and_seldom(watch: Watch) ->
     watch.api.definitions = {
         "good": {"taskDefinitionArn": "arn:good:1", "status": "ACTIVE"},
         "gone": NotFound("no such definition"),
-        "odd": RequestRefused("Unable to describe task definition"),
+        "odd": RequestRefused("Unable to describe it", code="InvalidParameterException"),
         "bad": {"taskDefinitionArn": "arn:bad:1", "status": 7},
     }
     watch.follow(*watch.api.definitions)

@@ -1,0 +1,171 @@
+"""
+The clients in use for one target, and their replacement when its connection changed.
+
+Every ``connection_ttl`` the connection is looked up again, in the background of a call; if it changed, new clients take
+over and the old ones drain. ``renew`` does it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from asyncrun.clients.generation import Generation, open_generation
+from asyncrun.clients.owned import OwnedTasks
+from asyncrun.model.errors import RemoteError, Unavailable
+from asyncrun.model.refs import AwsTarget
+
+LOOKUP_LIMIT = 90.0
+"""Seconds for one look-up: 500 starting triggers with as many connections took 60 (measured)."""
+LOOKUP_RETRY = 30.0
+"""Seconds after a failed look-up in the background; the clients in use go on meanwhile."""
+RENEWED_LATELY = 5.0
+"""Seconds: credentials that are younger are what there is. Each renewal makes all clients anew."""
+
+log = logging.getLogger(__name__)
+
+
+class Rotation:
+    """
+    The generation in use, in one event loop.
+
+    Invariant: at most one look-up runs, and none starts once ``close`` was called.
+
+    :param ttl: seconds until the connection is looked up again.
+    :param name: for the names of its tasks.
+    """
+
+    def __init__(self, target: AwsTarget, ttl: float, name: str) -> None:
+        self._target, self._ttl = target, ttl
+        self._tasks = OwnedTasks(name)
+        self._generation: Generation | None = None
+        self._closed = False
+        self._lookup: asyncio.Task[None] | None = None
+        self._lookup_forced = False
+        self._look_again_at = 0.0
+        self._renewed_at: float | None = None
+
+    @property
+    def current(self) -> Generation:
+        """
+        The clients for the next call.
+
+        :raises Unavailable: there are none, or none any more.
+        """
+        if self._generation is None or self._closed:
+            raise _ended()
+        return self._generation
+
+    async def ready(self) -> None:
+        """Wait until there are clients. The first caller starts the look-up; after a failure the next one does."""
+        if self._generation is None:
+            await self._forced_look_up()
+
+    async def renew(self) -> None:
+        """
+        Look up the connection and its credentials again, now: single-flight; calls under way finish as they are.
+
+        Nothing happens within ``RENEWED_LATELY`` of the last time: every watcher of a denied target asks for it.
+        """
+        if self._renewed_at is not None and _now() - self._renewed_at < RENEWED_LATELY:
+            return
+        while self._lookup is not None and not self._lookup_forced:  # a mere check would keep equal connections
+            await asyncio.wait({self._lookup})
+        await self._forced_look_up()
+
+    def look_again(self) -> None:
+        """Start a look-up in the background if it is due."""
+        if self._closed or self._lookup is not None or not self._target.conn_id or _now() < self._look_again_at:
+            return
+        self._lookup_forced = False
+        self._lookup = self._tasks.start(self._look_up_quietly(), "check")
+
+    async def close(self) -> None:
+        """End the look-up and close all clients, now. Repeated, it goes on where a cancelled one stopped."""
+        self._closed = True
+        await self._tasks.end()
+        if self._generation is not None:
+            await self._generation.close()
+
+    async def _forced_look_up(self) -> None:
+        if self._closed:
+            raise _ended()
+        if self._lookup is None:
+            self._lookup_forced = True
+            self._lookup = self._tasks.start(self._look_up(forced=True), "look-up")
+        await _joined(self._lookup)
+
+    async def _look_up_quietly(self) -> None:
+        try:
+            await self._look_up(forced=False)
+        except RemoteError as error:
+            log.warning("A look-up of connection %r failed; the clients in use go on: %s", self._target.conn_id, error)
+
+    async def _look_up(self, *, forced: bool) -> None:
+        """
+        Resolve the target, and replace the clients if it changed.
+
+        :param forced: replace them even if the connection is the same: its credentials may be new.
+        """
+        old = self._generation
+        self._look_again_at = _now() + LOOKUP_RETRY
+        try:
+            fresh = await self._resolved(None if old is None or forced else old.resolved.fingerprint)
+            self._look_again_at = _now() + self._ttl
+            if fresh is None:
+                return
+            if old is not None and old.resolved.found and not fresh.resolved.found:
+                await fresh.close()
+                raise _disappeared(self._target)
+            self._generation = fresh
+            if forced and old is not None:
+                self._renewed_at = _now()
+            if old is not None:
+                self._tasks.start(old.drain(), "drain")
+        finally:
+            self._lookup = None
+
+    async def _resolved(self, known: str | None) -> Generation | None:
+        try:
+            async with asyncio.timeout(LOOKUP_LIMIT):
+                return await open_generation(self._target, known)
+        except TimeoutError as error:
+            raise Unavailable(
+                f"Airflow connection {self._target.conn_id!r} could not be resolved within {LOOKUP_LIMIT:g} s.",
+                service="airflow",
+            ) from error
+
+
+async def _joined(task: asyncio.Task[None]) -> None:
+    """Wait for a shared task without cancelling it, and raise its error: a copy, since many raise it."""
+    await asyncio.wait({task})
+    if task.cancelled():
+        raise Unavailable("This way to AWS was closed while it was being opened.")
+    error = task.exception()
+    if isinstance(error, RemoteError):
+        rebuild, facts = error.__reduce__()
+        raise rebuild(*facts) from error
+    if error is not None:
+        raise error
+
+
+def _ended() -> Unavailable:
+    return Unavailable("This way to AWS is closed: it was left, or its event loop is ending.")
+
+
+def _disappeared(target: AwsTarget) -> Unavailable:
+    """
+    Keep the clients of a connection that existed and now does not.
+
+    The SDK reports a connection as not defined also where Airflow did not answer, and the hook then falls back to the
+    SDK's own chain: a moment without Airflow would silently change whose credentials we use.
+    """
+    return Unavailable(
+        f"Airflow no longer returns connection {target.conn_id!r}: it was deleted, or Airflow does not answer. "
+        "The credentials that it had stay in use.",
+        service="airflow",
+    )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

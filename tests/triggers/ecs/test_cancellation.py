@@ -1,0 +1,180 @@
+"""A cancellation leaves a trigger as it came, at whatever point it arrives, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+
+import asyncrun.triggers.ecs as public
+from asyncrun.model.ecs_watch import EcsClusterWatch, EcsTaskDefinitionWatch, EcsTaskStateWatch
+from asyncrun.model.errors import Unavailable
+from tests.support.memory_aws import MemoryAws, arn_of, at, stream_of
+from tests.support.triggers import TARGET, trigger
+from tests.triggers.conftest import TaskLogReader
+
+KILL = "__airflow_user_action__"
+
+
+class Stepped:
+    """
+    A coroutine whose task is cancelled at its ``k``-th suspension.
+
+    :param late: not while it waits there, but after what it waits for has come, and before it can go on.
+    """
+
+    def __init__(self, work: Any, k: int, *, late: bool) -> None:
+        self._work, self._k, self._late = work, k, late
+        self.suspensions = 0
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        steps = self._work.__await__()
+        task = asyncio.current_task()
+        assert task is not None
+        step: Callable[[], Any] = lambda: next(steps)  # noqa: E731
+        while True:
+            try:
+                future = step()
+            except StopIteration:
+                return
+            self.suspensions += 1
+            if self.suspensions == self._k:
+                if self._late and future is not None:
+                    future.add_done_callback(lambda _: task.cancel(KILL))  # before the task's own wake-up
+                else:
+                    asyncio.get_running_loop().call_soon(task.cancel, KILL)
+            try:
+                yield future
+            except BaseException as error:  # noqa: BLE001 - handed on to the coroutine
+
+                def throw(error: BaseException = error) -> Any:
+                    return steps.throw(error)
+
+                step = throw
+            else:
+                step = lambda: next(steps)  # noqa: E731
+
+
+def success(memory: MemoryAws) -> Any:
+    arn = memory.put(1)
+    at(2, lambda: memory.finish(1))
+    return trigger(1, arn)
+
+
+def failure(memory: MemoryAws) -> Any:
+    made = success(memory)
+    at(2, lambda: memory.finish(1, code=3))
+    made.watch["end_in_triggerer"] = False
+    return made
+
+
+def with_log(memory: MemoryAws) -> Any:
+    memory.lines = {stream_of(1): ["hello", "world"]}
+    return failure(memory)
+
+
+def past_its_deadline(memory: MemoryAws) -> Any:
+    made = success(memory)
+    made.watch |= {"deadline": time.time() + 1, "deadline_reason": "execution_timeout=0:00:01"}
+    faults = iter([Unavailable("StopTask was not answered")] * 2)
+    memory.fault = lambda operation: next(faults, None) if operation == "StopTask" else None
+    return made
+
+
+def in_trouble(memory: MemoryAws) -> Any:
+    away = Unavailable("the connection to AWS was refused")
+    at(0.5, lambda: setattr(memory, "fault", lambda operation: away))
+    at(20, lambda: setattr(memory, "fault", lambda operation: None))
+    return success(memory)
+
+
+def not_open_yet(memory: MemoryAws) -> Any:
+    faults = iter([Unavailable("Airflow gave no answer")] * 2)
+    memory.fault = lambda operation: next(faults, None) if operation == "open" else None
+    return success(memory)
+
+
+def a_state(kind: type[Any], watch: type[Any], **fields: Any) -> Callable[[MemoryAws], Any]:
+    def make(memory: MemoryAws) -> Any:
+        memory.put(1)
+        memory.status = "PROVISIONING"
+        at(2, lambda: memory.finish(1))
+        at(2, lambda: setattr(memory, "status", "STOPPED"))
+        given = {"target": TARGET, "deferred_at": time.time(), "desired": ("STOPPED",), **fields}
+        made = kind(watch(**given).to_dict())
+        made.trigger_id = 1
+        return made
+
+    make.__name__ = kind.__name__
+    return make
+
+
+SCENARIOS = [
+    success,
+    failure,
+    with_log,
+    past_its_deadline,
+    in_trouble,
+    not_open_yet,
+    a_state(public.EcsClusterTrigger, EcsClusterWatch, cluster="c"),
+    a_state(public.EcsTaskDefinitionTrigger, EcsTaskDefinitionWatch, name="d"),
+    a_state(public.EcsTaskStateTrigger, EcsTaskStateWatch, cluster="default", task=arn_of(1)),
+]  # fmt: skip
+
+
+async def cancelled_at(make: Callable[[MemoryAws], Any], k: int, *, late: bool) -> bool:
+    """One life of a trigger, cancelled at its k-th suspension. Returns whether it had that many."""
+    from asyncrun.triggers.shutdown import close_loop
+
+    memory = MemoryAws(TARGET)
+    made, events = make(memory), []
+
+    async def drive() -> None:
+        events.extend([event async for event in made.run()])
+
+    stepped = Stepped(drive(), k, late=late)
+
+    async def live() -> None:
+        await stepped
+
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(live(), name="trigger")
+    await asyncio.wait([task])
+    try:
+        if stepped.suspensions < k:
+            task.result()
+            (event,) = events
+            assert isinstance(event, TaskSuccessEvent | TriggerEvent)
+            return False
+        where = f"at suspension {k}{', late' if late else ''}"
+        assert task.cancelled(), f"{where}: {task}"
+        with pytest.raises(asyncio.CancelledError) as caught:
+            task.result()
+        assert caught.value.args == (KILL,), where
+        assert events == [], where
+        await asyncio.sleep(120)  # shared watchers and readings end by themselves
+        assert asyncio.all_tasks() - before == set(), where
+        assert memory.users == 0, where
+        return True
+    finally:
+        await close_loop()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("late", [False, True], ids=["while it waits", "when the answer is there"])
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda make: make.__name__)
+async def test_a_cancellation_at_any_point_leaves_with_airflows_message_and_leaves_nothing_behind(
+    scenario: Callable[[MemoryAws], Any], task_log: TaskLogReader, settings: pytest.MonkeyPatch,
+    no_leaked_tasks: None, *, late: bool,
+) -> None:  # fmt: skip
+    settings.setenv("AIRFLOW__ASYNCRUN__RESUME_HOLD", "7")
+    settings.setenv("AIRFLOW__ASYNCRUN__LOGS_QUIET_PERIOD", "0.05")
+    k = 1
+    while await cancelled_at(scenario, k, late=late):
+        k += 1
+        assert k < 400
+    assert k > 4, "the trigger was never cancelled in mid-work"

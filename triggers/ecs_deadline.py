@@ -1,0 +1,80 @@
+"""The end of a run's time: it is stopped then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from asyncrun.model.errors import RemoteError, Unavailable
+from asyncrun.model.stopping import stop_reason
+
+# After a StopTask a container has stopTimeout to end, which is 120 s at most on Fargate; then ECS tells.
+_STOP_PATIENCE = 150.0  # s
+_STOP_AGAIN = 15.0  # s between two attempts to stop
+
+
+def is_due(moment: float) -> bool:
+    """
+    Whether that time of the event loop has come.
+
+    A wait may return a rounding error too early, and must not be repeated for that.
+    """
+    return moment <= asyncio.get_running_loop().time() + 0.001
+
+
+class Deadline:
+    """
+    Stops a run when its time is over: again and again until that is answered, and then waits for the run's end.
+
+    Every moment is the event loop's time.
+
+    :param at: None: never.
+    :param reason: which argument set it.
+    :param stop: stops the run; its argument is what ECS is to show as ``stoppedReason``.
+    :param say: writes a line of ours (level, message) into the task log.
+    """
+
+    def __init__(
+        self,
+        at: float | None,
+        reason: str,
+        stop: Callable[[str], Awaitable[None]],
+        say: Callable[[str, str], None],
+    ) -> None:
+        self.due = at
+        """When there is something to do."""
+        self.reason = reason or "its deadline"
+        self.asked = False
+        """ECS was asked to stop the run, or may have been: there was no answer."""
+        self.not_ended = ""
+        """Why the run may still be running."""
+        self._stop, self._say = stop, say
+        self._give_up_at: float | None = None
+        self._accepted = False
+
+    async def enforce(self) -> bool:
+        """Do what is due. Returns whether the run's end is still to be waited for."""
+        loop = asyncio.get_running_loop()
+        if self._give_up_at is None:
+            self._say("error", f"The container run takes longer than {self.reason} allows: stopping it")
+            self._give_up_at = loop.time() + _STOP_PATIENCE
+        elif is_due(self._give_up_at):
+            return False
+        if not self._accepted:
+            await self._try()
+        now = loop.time()
+        self.due = self._give_up_at if self._accepted else min(now + _STOP_AGAIN, self._give_up_at)
+        return True
+
+    async def _try(self) -> None:
+        try:
+            await self._stop(stop_reason(self.reason))
+        except RemoteError as error:
+            self.asked = self.asked or isinstance(error, Unavailable)
+            self.not_ended = f"it could not be stopped, and may still be running: {error}"
+        else:
+            self.asked = self._accepted = True
+            self._give_up_at = asyncio.get_running_loop().time() + _STOP_PATIENCE
+            self.not_ended = (
+                f"it was told to stop and has not ended within {_STOP_PATIENCE:.0f} s, so it may still be running"
+            )

@@ -1,0 +1,177 @@
+"""One run's way into its task log: its lines become records, which wait for their turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from asyncrun.model.logs import LogLine
+from asyncrun.model.settings import Settings
+from asyncrun.triggers.logs.channel import Sink
+from asyncrun.triggers.logs.records import Record, RecordBuilder
+from asyncrun.triggers.logs.text import size_of
+from asyncrun.triggers.signal import Signal
+
+# A run's reader pauses above the first; above the second when all runs together hold more than the third.
+RUN_QUEUE = 1 << 20
+RUN_QUEUE_TIGHT = 1 << 16
+ALL_QUEUES = 64 << 20
+# The supervisor reads about 50 times a second: looking more often than every few milliseconds is of no use.
+FIRST_SLEEP, LONGEST_SLEEP = 0.002, 0.05
+# Where the fill level is not known, one thread hop takes that many records.
+_BATCH = 32
+
+
+class Owner(Protocol):
+    """Who writes the records of all runs: the emitter."""
+
+    queued_bytes: int
+
+    def ready(self, run_log: RunLog, records: Iterable[Record], size: int) -> None:
+        """These records, of that many bytes, wait."""
+
+    def taken(self, records: Iterable[Record], size: int) -> None:
+        """These records, of that many bytes, left a queue."""
+
+    def leave(self, run_log: RunLog) -> None:
+        """It is closed."""
+
+
+class RunLog:
+    """One run's way into its task log. Made by ``Emitter.open``; belongs to that event loop."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        sink: Sink,
+        containers: Sequence[str],
+        settings: Settings,
+        where: Mapping[str, str] | None,
+        keep: int,
+    ) -> None:
+        self._owner, self._sink, self._backlog = owner, sink, settings.log_backlog
+        self._builder = RecordBuilder(containers, settings, where=where)
+        self._last: dict[str, deque[str]] = {name: deque(maxlen=max(1, keep)) for name in containers}
+        self._final: dict[str, tuple[int, str]] = {}
+        self._queue: deque[Record] = deque()
+        self._queued = 0
+        self._written = Signal()  # something left the queue for good
+        self._writing = False
+        self.closed = False
+        self.in_turn = False  # the emitter's: whether it stands in the queue of turns
+        self.lines = 0
+
+    def add(self, lines: Iterable[LogLine]) -> None:
+        """Take lines, each container's in its order. Never waits; look at ``full`` before reading more."""
+        taken = list(lines)
+        for line in taken:
+            # By its time: CloudWatch may show a line after later ones.
+            if line.container not in self._final or line.time_ms >= self._final[line.container][0]:
+                self._final[line.container] = (line.time_ms, line.text)
+        self.lines += len(taken)
+        self._enqueue(self._builder.add(taken, self._heard))
+
+    def _heard(self, container: str, text: str) -> None:
+        self._last[container].append(text)
+
+    def advance(self, time_ms: int, container: str | None = None) -> None:
+        """The source has nothing more from before ``time_ms``: what waited for company goes out."""
+        self._enqueue(self._builder.advance(time_ms, container))
+
+    def settle(self, container: str) -> None:
+        """The source has read to its end what it took in together: what waited for company goes out."""
+        self._enqueue(self._builder.settle(container))
+
+    @property
+    def full(self) -> bool:
+        """Whether the reader should pause until records went out. Memory is bounded by it and one page of lines."""
+        return self._queued > RUN_QUEUE or (self._queued > RUN_QUEUE_TIGHT and self._owner.queued_bytes > ALL_QUEUES)
+
+    @property
+    def skipped(self) -> int:
+        """Lines that the limits kept out of the task log."""
+        return self._builder.skipped
+
+    def last_lines(self, container: str, count: int) -> list[str]:
+        """The last lines of a container, at most as many as ``keep``, cut and cleaned as the task log shows them."""
+        kept = list(self._last[container])
+        return kept[len(kept) - min(count, len(kept)) :]
+
+    def last_line(self, container: str) -> str | None:
+        """The last line of a container as it wrote it, None if it wrote nothing: what ``do_xcom_push`` stores."""
+        return self._final[container][1] if container in self._final else None
+
+    async def finish(self, timeout: float) -> bool:
+        """
+        Write the rest, and wait until the log socket is at or below ``log_backlog``.
+
+        What is still in the socket when a trigger ends lands in the triggerer's own output.
+
+        :param timeout: seconds.
+        :return: False if the time was not enough; the rest may not show in the task log.
+        """
+        self._enqueue(self._builder.flush())
+        loop = asyncio.get_running_loop()
+        give_up_at, pause = loop.time() + timeout, FIRST_SLEEP
+        while self._queue or self._writing or (self._sink.fill() or 0) > self._backlog:
+            if loop.time() >= give_up_at:
+                return False
+            # Not asyncio.timeout: see asyncrun.triggers.signal.
+            if self._queue or self._writing:
+                await self._written.wait(give_up_at - loop.time())
+            else:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_SLEEP)
+        return True
+
+    def close(self) -> None:
+        """Leave the emitter; what still waits is dropped. Harmless when repeated."""
+        if not self.closed:
+            self.closed = True
+            self._owner.leave(self)
+            self._owner.taken(self._queue, self._queued)
+            self._queue.clear()
+            self._queued = 0
+            self._written.set()
+
+    def _enqueue(self, records: list[Record]) -> None:
+        if not records or self.closed:
+            return
+        size = sum(map(_weight, records))
+        self._queue.extend(records)
+        self._queued += size
+        self._owner.ready(self, records, size)
+
+    def has_records(self) -> bool:
+        """For the emitter: whether something waits."""
+        return bool(self._queue)
+
+    async def emit_some(self) -> tuple[int, int, int]:
+        """For the emitter: write the next records; how many, their lines and their bytes."""
+        count = 1 if self._sink.fill() is not None else _BATCH
+        batch = [self._queue.popleft() for _ in range(min(count, len(self._queue)))]
+        size = sum(map(_weight, batch))
+        self._queued -= size
+        self._owner.taken(batch, size)
+        self._writing = True
+        try:
+            await self._sink.emit(batch)
+        finally:
+            self._writing = False
+            self._written.set()
+        return len(batch), lines_in(batch), size
+
+    def backlog_over(self) -> bool:
+        """For the emitter: whether the socket must drain before this run may write."""
+        return (self._sink.fill() or 0) > self._backlog
+
+
+def lines_in(records: Iterable[Record]) -> int:
+    """How many lines these records show."""
+    return sum(record.lines for record in records)
+
+
+def _weight(record: Record) -> int:
+    return size_of(record.text)
