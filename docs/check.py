@@ -32,9 +32,8 @@ def settings_table() -> str:
         if one.type == "str":
             default, allowed = str(one.default), ", ".join(meta["choices"]) or "any text"
         else:
-            default = f"{one.default:,g}" if isinstance(one.default, float) else f"{one.default:,}"
-            top = "" if meta["at_most"] == float("inf") else f" to {meta['at_most']:,g}"
-            allowed = f"{meta['at_least']:,g}{top}" if top else f"≥ {meta['at_least']:,g}"
+            default, least, most = (f"{number:,.15g}" for number in (one.default, meta["at_least"], meta["at_most"]))
+            allowed = f"{least} to {most}"
         rows.append(f"| `{one.name}` | {default} | {meta['unit']} | {allowed} | {meta['why']} |")
     return "\n".join(rows)
 

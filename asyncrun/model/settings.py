@@ -156,7 +156,7 @@ class Settings:
     kill_grace: float = _number(
         30,
         "s",
-        "how long an attempt to stop a killed run is repeated in the triggerer when AWS does not answer",
+        "a call that stops a killed run is repeated for that long after its first failure while AWS does not answer",
         at_most=_HOUR,
     )
     metrics_interval: float = _number(
