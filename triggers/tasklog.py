@@ -31,7 +31,7 @@ class TaskLog:
         """One message, which may have several lines. Never waits."""
         now = int(time.time() * 1000)
         self._run_log.add(LogLine(now, LOGGER, level, line) for line in text.splitlines() or [""])
-        self._run_log.advance(now + 60_000)  # nothing joins it: it goes out at once
+        self._run_log.settle(LOGGER)  # nothing joins it: it goes out at once
 
     async def __aenter__(self) -> Self:
         return self

@@ -114,6 +114,10 @@ class LogsApi(Protocol):
     def region(self) -> str:
         """The region it reads from."""
 
+    @property
+    def ahead(self) -> float:
+        """How many seconds its clock is ahead of ours, at least; 0 while it has not answered."""
+
     async def filter_log_events(
         self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None
     ) -> LogPage:

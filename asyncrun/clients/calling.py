@@ -10,6 +10,7 @@ from asyncrun.clients.accounts import account_in
 from asyncrun.clients.budget import Group, TokenBucket, bucket_for
 from asyncrun.clients.faults import may_quote_secrets, sdk_errors, translate
 from asyncrun.clients.generation import Generation
+from asyncrun.clients.remote_clock import RemoteClock
 from asyncrun.clients.rotation import Rotation
 from asyncrun.clients.wording import Call, names_in
 from asyncrun.model.errors import Throttled, Unavailable
@@ -28,6 +29,7 @@ class Calls:
 
     def __init__(self, rotation: Rotation, settings: Settings, identity: str) -> None:
         self._rotation, self._settings, self._identity = rotation, settings, identity
+        self._clocks: dict[tuple[str, str], RemoteClock] = {}
         self._account: str | None = None
         self._told_by: Generation | None = None  # whose credentials got the answer that named the account
 
@@ -46,6 +48,10 @@ class Calls:
         if self._told_by is None:
             self._account = account
 
+    def clock(self, service: str, region: str) -> RemoteClock:
+        """That service's clock there."""
+        return self._clocks.setdefault((service, region), RemoteClock())
+
     async def call(
         self, service: str, region: str, operation: str, group: Group, /, **arguments: Any
     ) -> dict[str, Any]:
@@ -61,14 +67,18 @@ class Calls:
         with generation.lease():
             client = await generation.client(service, region)
             call = self.describe(service, operation, region, arguments)
+            clock = self.clock(service, region)
+            asked_at = clock.now()
             try:
                 answer = await _answer(client, generation, call, arguments)
             except sdk_errors() as error:
+                clock.heard(getattr(error, "response", None), asked_at)
                 if generation.closed:
                     raise _closed(call) from error
                 ours = translate(error, call)
                 self._settle(bucket, region, group, getattr(error, "response", None), slow=isinstance(ours, Throttled))
                 raise ours from (None if may_quote_secrets(error) else error)
+        clock.heard(answer, asked_at)
         if service == "ecs" and self._told_by is not generation and (account := account_in(answer)):
             self._account, self._told_by = account, generation
         self._settle(bucket, region, group, answer)

@@ -11,6 +11,7 @@ from asyncrun.clients.api import Described, Failure
 from asyncrun.clients.budget import Group
 from asyncrun.clients.error_codes import REFUSED_CONTENT
 from asyncrun.clients.faults import malformed
+from asyncrun.clients.remote_clock import RemoteClock
 from asyncrun.clients.wording import Call
 from asyncrun.model.ecs import STOPPED
 from asyncrun.model.errors import NotShown, RequestRefused
@@ -29,6 +30,9 @@ class Caller(Protocol):
         self, service: str, region: str, operation: str, group: Group, /, **arguments: Any
     ) -> dict[str, Any]:
         """The answer to one call with these arguments, as the API names them."""
+
+    def clock(self, service: str, region: str) -> RemoteClock:
+        """That service's clock there."""
 
     def describe(self, service: str, operation: str, region: str) -> Call:
         """That call, for an error message."""

@@ -29,6 +29,11 @@ class Logs:
         """The region it reads from."""
         return self._region
 
+    @property
+    def ahead(self) -> float:
+        """How many seconds its clock is ahead of ours, at least; 0 while it has not answered."""
+        return self._caller.clock("logs", self._region).ahead
+
     async def filter_log_events(
         self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None
     ) -> LogPage:

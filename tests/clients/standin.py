@@ -28,6 +28,7 @@ class StandIn:
     :ivar replies: by operation, what to answer next; when it is empty, ``default``.
     :ivar calls: by operation, the requests seen: (access key id, arguments).
     :ivar delays: by operation, seconds to wait before answering.
+    :ivar ahead: seconds that its clock is ahead of ours.
     :ivar holds: by operation, an event to wait for before answering.
     """
 
@@ -43,6 +44,7 @@ class StandIn:
         self.headers: list[dict[str, str]] = []
         self.delays: dict[str, float] = {}
         self.holds: dict[str, threading.Event] = {}
+        self.ahead = 0.0
         self.lifetime = timedelta(hours=1)
         self.tokens = Counter[str]()
         self._server = _Server(("127.0.0.1", 0), self._handler())
@@ -129,6 +131,9 @@ class StandIn:
                 self.send_header("x-amzn-RequestId", "request-1")
                 self.end_headers()
                 self.wfile.write(data)
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return super().date_time_string(time.time() + standin.ahead if timestamp is None else timestamp)
 
             def log_message(self, *args: Any) -> None:
                 pass

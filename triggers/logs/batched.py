@@ -25,8 +25,6 @@ _PROBE_FIRST, _PROBE_LONGEST, _PROBE_URGENT = 1.0, 15.0, 2.0  # s between two qu
 _DENIED_FOR = 300.0  # s until a new run tries a denied FilterLogEvents again
 _FULL_WAIT = 0.5  # s until a follower that was full is looked at again
 _TAKEN_AT_ONCE = 500  # events
-# CloudWatch's clock is ahead of what it last took in, and ours is not further ahead of it than that.
-_CLOCKS_APART_MS = 60_000
 
 
 class Batched:
@@ -40,19 +38,18 @@ class Batched:
 
     def __init__(self, group: LogGroup, hand_to_get: Callable[[Stream], None]) -> None:
         self._group, self._hand_to_get = group, hand_to_get
-        self._ticks, self._now_ms, self._settings = group.ticks, group.now_ms, group.settings
+        self._ticks, self._settings = group.ticks, group.settings
         self._overlap = int(self._settings.logs_overlap * 1000)
         self._known: set[Stream] = set()
         self._passes: deque[Pass] = deque()
         self._prober = Prober(first_wait=_PROBE_FIRST, longest_wait=_PROBE_LONGEST, urgent_wait=_PROBE_URGENT)
         self._pace = Pace(self._settings, self._ticks)
-        self._newest_taken_in = 0
         self.denied_until = 0.0
         self.repeated = 0
 
     def add(self, stream: Stream) -> None:
-        """Read this stream; it need not exist yet."""
-        self._prober.add(stream, self._ticks())
+        """Read this stream, once its refusal, if any, is to be tried again; it need not exist yet."""
+        self._prober.add(stream, max(self._ticks(), stream.refusal.retry_at))
 
     def remove(self, stream: Stream) -> None:
         """Read it no more. Harmless when repeated."""
@@ -104,7 +101,7 @@ class Batched:
 
     def _begin_passes(self, *, usual: bool) -> None:
         self._pace.somebody_waits = False
-        ticks, now_ms = self._ticks(), self._now_ms()
+        ticks, now_ms = self._ticks(), self._group.now_ms()
         able = [one for one in self._known if one.refusal.retry_at <= ticks and not one.follower.full]
         if usual:
             self._pace.begin(hurried=any(stream.urgent or stream.follower.full for stream in self._known))
@@ -122,11 +119,7 @@ class Batched:
         self._passes.append(self._pass(streams, start_ms))
 
     def _pass(self, streams: list[Stream], start_ms: int) -> Pass:
-        return Pass(streams, start_ms, self._now_ms(), self._aws_now_ms() - self._overlap)
-
-    def _aws_now_ms(self) -> int:
-        """CloudWatch's own clock, which is at least that far."""
-        return max(self._newest_taken_in, self._now_ms() - _CLOCKS_APART_MS)
+        return Pass(streams, start_ms, self._group.clock())
 
     async def _turn(self, one: Pass) -> None:
         """Read on in a pass, some pages at a time."""
@@ -191,12 +184,16 @@ class Batched:
             stream.tell_found()
 
     async def _hand_over(self, one: Pass, page: LogPage) -> None:
+        began_ms = self._group.there_ms(one.began_at)
         by_name: dict[str, list[LogEvent]] = {}
+        late: set[str] = set()
         for event in page.events:
             # What came after the first page was read may have left lines behind it, on a page that is past.
-            if one.first_page or event.ingested_ms <= one.began_ms:
+            if one.first_page or event.ingested_ms <= began_ms:
                 by_name.setdefault(event.stream, []).append(event)
-                self._newest_taken_in = max(self._newest_taken_in, event.ingested_ms)
+            else:
+                late.add(event.stream)
+        one.left_out.update(stream for stream in one.streams if stream.name in late)
         for stream in list(one.streams):
             if events := by_name.get(stream.name):
                 if stream in one.unconnected:
@@ -205,16 +202,17 @@ class Batched:
                     await self._give(one, stream, events)
 
     async def _give(self, one: Pass, stream: Stream, events: list[LogEvent]) -> None:
-        aws_now = self._aws_now_ms()
+        now_ms, shown_ms = self._group.now_ms(), self._shown_ms(one)
         for first in range(0, len(events), _TAKEN_AT_ONCE):
             if stream not in one.streams:
                 return
             some = events[first : first + _TAKEN_AT_ONCE]
-            fresh = stream.take(some, aws_now, one.taken_in_by_ms)
+            fresh = stream.take(some, now_ms, shown_ms)
             self.repeated += len(some) - len(fresh)
             if fresh:
                 self._pace.news = True
                 stream.way = Way.FILTER
+                stream.goes_on()
             await self._group.give(stream, fresh, len(some))
 
     def _set_full_apart(self, one: Pass) -> bool:
@@ -233,14 +231,19 @@ class Batched:
         self._pace.usual_now()
         return True
 
+    def _shown_ms(self, one: Pass) -> int:
+        """What CloudWatch took in by then was surely shown when this pass began."""
+        return self._group.there_ms(one.began_at) - self._overlap
+
     def _done(self, one: Pass) -> None:
         self._drop(one)
+        began_ms = self._group.there_ms(one.began_at)
         for stream in list(one.streams):
             self._known.add(stream)
             if stream.awake and stream in one.unconnected:
                 continue  # there is more than was handed over
-            stream.pass_done(one.start_ms, one.began_ms, one.taken_in_by_ms)
-            stream.tell_read(one.began_ms, final=stream in one.finals)
+            stream.pass_done(one.start_ms, began_ms, self._shown_ms(one))
+            stream.tell_read(began_ms, final=stream in one.finals and stream not in one.left_out)
 
     def _runs_in_a_circle(self, one: Pass) -> None:
         """A page leads to one that was read before: read the batch again from where it stands, and once only."""
@@ -258,13 +261,14 @@ class Batched:
     def _missing(self, one: Pass, error: NotFound) -> None:
         if not one.streams:
             return
+        began_ms = self._group.there_ms(one.began_at)
         if is_about_group(error):
             for stream in list(one.streams):
                 self._group.say_missing(stream, error)
                 self._prober.wait(stream, self._ticks())
-                stream.tell_read(one.began_ms, final=stream in one.finals)
+                stream.tell_read(began_ms, final=stream in one.finals)
         elif self._prober.refused(one.streams, self._ticks()):
-            one.streams[0].tell_read(one.began_ms, final=bool(one.finals))
+            one.streams[0].tell_read(began_ms, final=bool(one.finals))
 
     def _refused(self, one: Pass, error: RemoteError) -> None:
         if one.token is not None and not any(stream.rereads for stream in one.streams):

@@ -107,7 +107,7 @@ class CloudWatchReader:
         self._ticks = asyncio.get_running_loop().time  # for waiting; the wall clock may jump
         self._streams: set[Stream] = set()
         self._shared = LogGroup(api, group, settings, clock, self._give, self._answered)
-        self._gets = OneByOne(self._shared)
+        self._gets = OneByOne(self._shared, self._hand_back)
         self._batched = Batched(self._shared, self._gets.add)
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -156,6 +156,10 @@ class CloudWatchReader:
                 task.cancel()
             self._on_idle()
 
+    def now(self) -> float:
+        """AWS's time, as far as it is known: never later than it is. Seconds since the epoch."""
+        return self._shared.now_ms() / 1000
+
     def statistics(self) -> ReaderStatistics:
         """Counts since the reader was made."""
         return ReaderStatistics(
@@ -195,6 +199,9 @@ class CloudWatchReader:
         except TimeoutError:
             return
         await asyncio.sleep(_SHORTEST_ROUND)
+
+    def _hand_back(self, stream: Stream) -> None:
+        self._batched.add(stream)
 
     async def _round(self) -> None:
         await self._batched.round()

@@ -47,7 +47,7 @@ class DrainRule:
     line), it has not begun to count: they are finite. Nor does it count while the platform does not answer, or so
     seldom that no read is completed: what exceeds a quiet period between two reads is *excused*, up to ``patience``.
 
-    :param now: seconds since the epoch, as all times here.
+    :param now: AWS's time, as all times here: seconds since the epoch.
     :param ended: when the containers ended; None if that is not known.
     :param quiet: seconds.
     :param limit: seconds.
@@ -56,7 +56,7 @@ class DrainRule:
 
     def __init__(self, now: float, ended: float | None, *, quiet: float, limit: float, patience: float) -> None:
         self._quiet, self._limit, self._patience = quiet, limit, patience
-        self._ended = now if ended is None else min(ended, now)
+        self._ended = now if ended is None else ended
         self._latest = self._ended  # the end, or the last news
         self._deadline = now + limit
         self._read_to = float("-inf")
@@ -98,7 +98,7 @@ class DrainRule:
         """
         if read_to is None:
             return Decision(Ask.NOTHING, end=End.UNREADABLE)
-        if final:
+        if final and self._is_quiet(read_to):
             return Decision(Ask.NOTHING, end=End.QUIET)
         if read_to > self._read_to:
             self._read_again(read_to, now)
@@ -106,9 +106,10 @@ class DrainRule:
         if left <= 0:
             patient = self._excused + self._silence(now) < self._patience
             return Decision(Ask.NOTHING, end=End.LIMIT if patient else End.UNANSWERED)
-        if read_to >= self._latest + self._quiet:
-            return Decision(Ask.FINAL, wait=left)
-        return Decision(Ask.WAIT, wait=left)
+        return Decision(Ask.FINAL if self._is_quiet(read_to) else Ask.WAIT, wait=left)
+
+    def _is_quiet(self, read_to: float) -> bool:
+        return read_to >= self._latest + self._quiet
 
     def _read_again(self, read_to: float, now: float) -> None:
         silence = self._silence(now)

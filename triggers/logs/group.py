@@ -26,7 +26,7 @@ class LogGroup:
     """
     Where the calls for a group go, who gets its events, and what was counted.
 
-    :param clock: seconds since the epoch.
+    :param clock: ours, seconds since the epoch.
     :param give: hands events to the stream's follower; told how many were read for them.
     :param answered: told of each call that was answered, be it by a refusal.
     """
@@ -41,7 +41,7 @@ class LogGroup:
         answered: Callable[[], None],
     ) -> None:
         self.api, self.name, self.settings, self.give = api, name, settings, give
-        self._clock, self._answered = clock, answered
+        self.clock, self._answered = clock, answered
         self.ticks = asyncio.get_running_loop().time
         """For waiting; the wall clock may jump."""
         self.calls = self.failed = 0
@@ -50,8 +50,16 @@ class LogGroup:
         self._read_at = float("-inf")
 
     def now_ms(self) -> int:
-        """Milliseconds since the epoch."""
-        return int(self._clock() * 1000)
+        """AWS's time, as far as it is known: never later than it is. Milliseconds since the epoch."""
+        return self.there_ms(self.clock())
+
+    def there_ms(self, moment: float) -> int:
+        """
+        A moment of our clock in AWS's time, in which all events and the end of a run are told.
+
+        To be asked when an answer has come: before the first one AWS's time is not known.
+        """
+        return int((moment + self.api.ahead) * 1000)
 
     async def ask(self, call: Callable[[], Awaitable[LogPage]], wanted: Callable[[], bool]) -> LogPage | None:
         """

@@ -37,31 +37,32 @@ class Pass:
     """
     One reading of a batch to its end, over several pages.
 
-    :param began_ms: our clock.
-    :param taken_in_by_ms: what CloudWatch took in by then, on its own clock, is surely shown now.
+    :param began_at: our clock's time, s: what that is in AWS's time may be known only once it has answered.
     """
 
     __slots__ = (
-        "began_ms",
+        "began_at",
         "finals",
         "first_page",
+        "left_out",
         "names",
         "start_ms",
         "streams",
-        "taken_in_by_ms",
         "token",
         "tokens",
         "unconnected",
     )
 
-    def __init__(self, streams: Sequence[Stream], start_ms: int, began_ms: int, taken_in_by_ms: int) -> None:
+    def __init__(self, streams: Sequence[Stream], start_ms: int, began_at: float) -> None:
         self.streams = list(streams)
         self.names = tuple(dict.fromkeys(stream.name for stream in streams))
         """What to ask for, on every page the same; two followers of one stream ask once."""
-        self.start_ms, self.began_ms, self.taken_in_by_ms = start_ms, began_ms, taken_in_by_ms
+        self.start_ms, self.began_at = start_ms, began_at
         self.finals = {stream for stream in streams if stream.final_wanted}
         self.unconnected = {stream for stream in streams if stream.connected_start_ms < start_ms}
         """An event of these only shows that they go on."""
+        self.left_out: set[Stream] = set()
+        """Some events of these were not handed over: they came while this was read."""
         self.token: str | None = None
         self.tokens: set[str] = set()
         """Those that were used: a page that leads back to one of them would be read for ever."""
@@ -161,17 +162,24 @@ def _is_due(read_ms: int, every_ms: int, stream: Stream, now_ms: int) -> bool:
 
 
 def _by_cost(streams: Iterable[Stream], starts: dict[Stream, int]) -> list[Batch]:
-    """Neighbours by start, as many as cost little to read from the first one's start on."""
+    """
+    Neighbours by start, as many as cost little to read from the first one's start on.
+
+    A page may hold few events (1 MB), so what is read only because of a neighbour is bounded too: a stream that is read
+    from hours ago must not take along one that has written all the time.
+    """
     out: list[Batch] = []
-    cost = 0
+    cost = wanted = 0  # events that are read again, and those of them that each stream's own start asks for
     for stream in sorted(streams, key=lambda one: (starts[one], one.name)):
-        start = out[-1][1] if out else starts[stream]
-        again = stream.seen.since(start)
-        if not out or len(out[-1][0]) >= STREAMS_PER_CALL or cost + again > _EVENTS_PER_WIDE_PASS:
-            out.append(([], starts[stream]))
-            cost, again = 0, stream.seen.since(starts[stream])
-        out[-1][0].append(stream)
+        own = stream.seen.since(starts[stream])
+        again = stream.seen.since(out[-1][1]) if out else own
+        wanted += own
         cost += again
+        dear = cost > _EVENTS_PER_WIDE_PASS or cost - wanted > max(_FEW_EVENTS, wanted)
+        if not out or len(out[-1][0]) >= STREAMS_PER_CALL or dear:
+            out.append(([], starts[stream]))
+            cost = wanted = own
+        out[-1][0].append(stream)
     return out
 
 

@@ -70,9 +70,9 @@ class RecordBuilder:
     Joins the lines of one run into records.
 
     Consecutive lines of one container, time slot, level and batch form one record, so order within a container is kept.
-    A record goes out when it can grow no more: another slot, level or batch began, it is full, the source is past its
-    slot (``advance``), it has read the batch to its end (``settle``), or the log is over (``flush``). Lines that come
-    after their slot went out take the next stamps.
+    A record goes out when it can grow no more: another slot, level or batch began, it is full, the source has read the
+    batch to its end (``settle``), or the log is over (``flush``). Lines that come after their slot went out take the
+    next stamps.
 
     :param containers: the followed ones, always in the same order (that of the definition).
     :param where: for a container, where its full log can be read; ends the notice of skipped lines.
@@ -105,14 +105,6 @@ class RecordBuilder:
                 heard(line.container, text)
             for one in self._governors[line.container].admit(line.time_ms, line.level, text, line.batch):
                 joiner.add(one, out)
-        return out
-
-    def advance(self, time_ms: int, container: str | None = None) -> list[Record]:
-        """What is complete because the source has nothing more from before ``time_ms`` (of one container, or all)."""
-        out: list[Record] = []
-        for joiner in self._joiners.values() if container is None else (self._joiners[container],):
-            if joiner.is_past(time_ms):
-                joiner.close(out)
         return out
 
     def settle(self, container: str) -> list[Record]:
@@ -175,9 +167,6 @@ class _Joiner:
         self._lines.append(line.text)
         if line.notice:
             self.close(out)
-
-    def is_past(self, time_ms: int) -> bool:
-        return bool(self._lines) and (self._slot + 1) * self._slot_ms <= time_ms
 
     def close(self, out: list[Record]) -> None:
         if not self._lines:

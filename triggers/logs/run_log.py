@@ -76,10 +76,6 @@ class RunLog:
     def _heard(self, container: str, text: str) -> None:
         self._last[container].append(text)
 
-    def advance(self, time_ms: int, container: str | None = None) -> None:
-        """The source has nothing more from before ``time_ms``: what waited for company goes out."""
-        self._enqueue(self._builder.advance(time_ms, container))
-
     def settle(self, container: str) -> None:
         """The source has read to its end what it took in together: what waited for company goes out."""
         self._enqueue(self._builder.settle(container))

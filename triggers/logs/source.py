@@ -65,7 +65,7 @@ class EcsLog:
     :param streams: in the order of the task definition.
     :param say: writes a line of ours (level, message) into the run's own task log.
     :param since_ms: when the run was created, or some seconds before: nothing older is read.
-    :param clock: seconds since the epoch.
+    :param clock: ours, seconds since the epoch.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class EcsLog:
         since_ms: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._run_log, self._say, self._settings, self._clock = run_log, say, settings, clock
+        self._run_log, self._say, self._settings = run_log, say, settings
         self._said: set[str] = set()
         self._changed = Signal()
         self._rule: DrainRule | None = None
@@ -86,6 +86,7 @@ class EcsLog:
         self._followings: list[Following] = []
         for part in self._parts:
             reader = reader_for(part.stream.api, part.stream.group, settings, clock=clock)
+            self._clock = reader.now  # in AWS's time everything that is compared here is told
             self._followings.append(reader.follow(part.stream.stream, part, since_ms))
 
     def started(self) -> None:
@@ -100,7 +101,8 @@ class EcsLog:
         It takes at most about ``logs_drain_limit`` while CloudWatch answers, and ``logs_outage_limit`` more while it
         does not.
 
-        :param ended_at: when the last container ended, seconds since the epoch; None if that is not known.
+        :param ended_at: when the last container ended, by AWS's clock, seconds since the epoch; None if that is not
+            known.
         """
         settings, began = self._settings, self._clock()
         self._rule = DrainRule(
@@ -124,9 +126,12 @@ class EcsLog:
             )
             if decision.ask is Ask.NOTHING:
                 return self._drained(self._rule, decision.end, self._clock() - began)
-            if decision.ask is Ask.FINAL and not asked_final:
+            if decision.ask is Ask.WAIT:
+                asked_final = False  # it brought news: what else a driver held back is found by the next one only
+            elif not asked_final:
                 asked_final = True
-                for following in self._followings:
+                for part, following in zip(self._parts, self._followings, strict=True):
+                    part.final = False
                     following.want_final()
             await self._changed.wait(decision.wait)
 
@@ -148,7 +153,7 @@ class EcsLog:
             self._changed.set()
 
     def now_ms(self) -> int:
-        """For its parts: milliseconds since the epoch."""
+        """For its parts: AWS's time, milliseconds since the epoch."""
         return int(self._clock() * 1000)
 
     def changed(self) -> None:
@@ -199,7 +204,6 @@ class _Part:
         now_ms = self._owner.now_ms()
         newest = max(event.time_ms for event in events)
         taken_in = max(event.ingested_ms for event in events)
-        # By whichever clock is earlier: ours may be ahead of AWS's, or behind.
         self._settled_at_ms = min(taken_in or now_ms, now_ms) + _SETTLED_MS
         self._owner.news(newest, taken_in)
         lines: list[LogLine] = []

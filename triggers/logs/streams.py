@@ -23,7 +23,7 @@ from typing import Protocol
 
 from asyncrun.clients.api import LogEvent
 from asyncrun.model.errors import MalformedAnswer, NotFound, RemoteError
-from asyncrun.triggers.logs.seen import Seen
+from asyncrun.triggers.logs.seen import MOST, Seen
 
 DISORDER_MS = 2_000
 """stdout and stderr reach the driver by two ways: so far may lines of one stream be out of order."""
@@ -35,6 +35,7 @@ How far back a *far* pass goes. It should find nothing: it is for a CloudWatch t
 At a line a second, that is any line up to ten minutes late (the time between two far passes taken off).
 """
 _SAME_SECOND_MS = 1_000
+_MOST_SLACK = 20_000  # events more than are remembered for long, so that forgetting them is not done for each few
 
 
 class Follower(Protocol):
@@ -48,7 +49,13 @@ class Follower(Protocol):
         """New events, sorted by time as far as CloudWatch does; each step is a small one for the event loop."""
 
     def read(self, began_ms: int, *, final: bool) -> None:
-        """All that CloudWatch showed at ``began_ms`` was handed over; ``final``: with a look far back."""
+        """
+        All that CloudWatch showed then was handed over; while the run goes on, what came late may still be left to the
+        next full pass.
+
+        :param began_ms: AWS's time.
+        :param final: it was asked for as the last look, and nothing came while it was made.
+        """
 
     def exists(self) -> None:
         """The stream was found."""
@@ -214,20 +221,27 @@ class Stream:
             self.found = True
             self.follower.exists()
 
-    def take(self, events: Iterable[LogEvent], aws_now_ms: int, taken_in_by_ms: int) -> list[LogEvent]:
+    def take(self, events: Iterable[LogEvent], now_ms: int, taken_in_by_ms: int) -> list[LogEvent]:
         """
         The events that were not seen before.
 
-        :param aws_now_ms: stands for an ingestion time that is not known.
+        :param now_ms: AWS's time; stands for an ingestion time that is not known.
         :param taken_in_by_ms: of the pass, see ``pass_done``.
         """
         fresh = [event for event in events if event.time_ms >= self.since_ms and self.seen.add(event)]
         for event in fresh:
             if event.time_ms < self.full_start_ms:
                 self._say_late(event)
-            self._note(event.ingested_ms or aws_now_ms, event.time_ms)
+            self._note(event.ingested_ms or now_ms, event.time_ms)
         self._settle(taken_in_by_ms)
+        if len(self.seen) > MOST + _MOST_SLACK:
+            self._forget()
         return fresh
+
+    def goes_on(self) -> None:
+        """Something new was read: whatever was refused before was not for good."""
+        self.rereads = 0
+        self.refusal.over()
 
     def _note(self, taken_in_ms: int, time_ms: int) -> None:
         latest = self.last_ms = time_ms if self.last_ms is None else max(self.last_ms, time_ms)
@@ -261,8 +275,7 @@ class Stream:
         """
         self.read_ms = max(self.read_ms, began_ms)
         self.alone = self.awake = False
-        self.rereads = 0
-        self.refusal.over()
+        self.goes_on()
         if start_ms <= self.far_start_ms:
             self.far_read_ms = max(self.far_read_ms, began_ms)
         if start_ms <= self.full_start_ms:

@@ -20,15 +20,20 @@ class CloudWatch:
 
     :param page: events in one page.
     :param refuse: called with (operation, streams) before each call; returns an error to raise, or None.
+    :param clock: AWS's, seconds since the epoch.
+    :param really_ahead: seconds that it is ahead of ours; told as ``ahead``, as
+        well as a client can know it, once a call was answered.
     :param gap: seconds that each call takes: its budget and latency.
     """
 
     clock: Callable[[], float]
     page: int = 10_000
     gap: float = 0.05
+    really_ahead: float = 0.0
     region: str = "eu-central-1"
     key: Hashable = "account"
     refuse: Callable[[str, Sequence[str]], Exception | None] = lambda operation, streams: None
+    ahead: float = 0.0
     calls: list[tuple[str, tuple[str, ...], int]] = field(default_factory=list)
     served: int = 0
     first_read: dict[str, float] = field(default_factory=dict)
@@ -86,6 +91,7 @@ class CloudWatch:
     async def _begin(self, operation: str, streams: Sequence[str], start_ms: int) -> None:
         self.calls.append((operation, tuple(streams), start_ms))
         await asyncio.sleep(self.gap)
+        self.ahead = self.really_ahead - 0.6  # a Date has whole seconds
         if (error := self.refuse(operation, streams)) is not None:
             raise error
         if any(self._appears.get(stream, float("inf")) > self.clock() for stream in streams):

@@ -47,8 +47,21 @@ def test_an_unknown_end_counts_from_the_drains_beginning() -> None:
     assert drain.decide(1012, 1012, final=False).ask is Ask.FINAL
 
 
-def test_an_end_in_the_future_of_our_clock_is_now() -> None:
-    assert rule(ended=2000.0).decide(1012, 1012, final=False).ask is Ask.FINAL
+def test_an_end_in_the_future_is_waited_for_as_long_as_the_limit() -> None:
+    soon, never = rule(ended=1020.0), rule(ended=9000.0)
+    for now in range(1001, 1060):
+        assert soon.decide(now, now, final=False).ask is (Ask.WAIT if now < 1032 else Ask.FINAL)
+        assert never.decide(now, now, final=False).ask is Ask.WAIT
+    assert never.decide(1060, 1060, final=False) == Decision(Ask.NOTHING, end=End.LIMIT)
+
+
+def test_a_last_look_that_brought_news_is_not_the_last() -> None:
+    drain = rule()
+    assert drain.decide(1012, 1012, final=False).ask is Ask.FINAL
+    drain.news(1013, newest=999, taken_in=1012)
+    assert drain.decide(1013, 1013, final=True).ask is Ask.WAIT
+    assert drain.decide(1024, 1024, final=False).ask is Ask.FINAL
+    assert drain.decide(1025, 1025, final=True) == Decision(Ask.NOTHING, end=End.QUIET)
 
 
 def reads(drain: DrainRule, first: float, last: float, step: float = 5.0) -> Decision:

@@ -26,6 +26,24 @@ async def test_the_end_waits_for_a_whole_quiet_period_of_real_reads() -> None:
     assert 9 + 12 <= drained.waited <= 9 + 12 + 3
 
 
+async def test_lines_that_a_driver_held_back_are_waited_for_beside_busy_streams() -> None:
+    api = CloudWatch(clock)
+    busy = [f"busy{i}" for i in range(40)]
+    for name in busy:
+        for i in range(400):
+            api.put(name, START + i, f"{i}", visible=START + 5 * (i // 5 + 1))
+    for i in range(200):  # the last 40 s come in five pieces, 10 s after the end and later
+        api.put(STREAM, START + i, f"{i}", visible=START + (5 * (i // 5 + 1) if i < 160 else 210 + (i - 160) // 8 * 3))
+    others = [Run(api, name) for name in busy]
+    with Run(api) as run:
+        await asyncio.sleep(203)
+        drained = await run.end(START + 200)
+    for other in others:
+        other.close()
+    assert run.sink.lines == [str(i) for i in range(200)]
+    assert drained.complete
+
+
 async def test_a_run_that_ended_long_ago_is_drained_by_a_few_reads() -> None:
     api = CloudWatch(clock)
     api.put(STREAM, START - 500, "old")

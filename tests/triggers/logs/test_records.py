@@ -24,12 +24,13 @@ def logs(draw: st.DrawFn) -> dict[str, list[LogLine]]:
     """For each container its lines in its own order: mostly forward in time, sometimes late, often equal."""
     out: dict[str, list[LogLine]] = {}
     for name in draw(st.sampled_from([("a",), ("a", "b"), ("a", "b", "c")])):
-        time, lines = 1_000_000, []
-        for step, level, text in draw(
-            st.lists(st.tuples(st.integers(-120, 200), LEVELS, st.sampled_from(["x", "y", "z" * 3000])), max_size=60)
+        time, batch, lines = 1_000_000, 1_000_000, []
+        texts, later = st.sampled_from(["x", "y", "z" * 3000]), st.sampled_from([0, 0, 0, 5000])
+        for step, level, text, wait in draw(
+            st.lists(st.tuples(st.integers(-120, 200), LEVELS, texts, later), max_size=60)
         ):
-            time += step
-            lines.append(LogLine(time, name, level, text))
+            time, batch = time + step, batch + wait
+            lines.append(LogLine(time, name, level, text, batch))
         out[name] = lines
     return out
 
@@ -56,16 +57,16 @@ def test_records_depend_on_the_lines_and_not_on_their_arrival(
 
 
 @given(log=logs(), data=st.data())
-def test_looking_past_a_slot_changes_no_record(log: dict[str, list[LogLine]], data: st.DataObject) -> None:
-    """The reader may say at any time that it is past what it has read, as long as that is true."""
-    forward = {name: sorted(lines, key=lambda line: line.time_ms) for name, lines in log.items()}
+def test_that_a_batch_was_read_to_its_end_changes_no_record(log: dict[str, list[LogLine]], data: st.DataObject) -> None:
+    """The reader may say so after any batch, or leave it."""
+    forward = {name: sorted(lines, key=lambda line: line.batch) for name, lines in log.items()}
     builder = RecordBuilder(list(log), SETTINGS)
     records = []
     for name, lines in forward.items():
         for i, line in enumerate(lines):
             records += builder.add([line])
-            upto = lines[i + 1].time_ms if i + 1 < len(lines) else line.time_ms + 10_000
-            records += builder.advance(data.draw(st.integers(line.time_ms - 100, upto)), name)
+            if (i + 1 == len(lines) or lines[i + 1].batch != line.batch) and data.draw(st.booleans()):
+                records += builder.settle(name)
     records += builder.flush()
     plain = build(forward, [name for name, lines in forward.items() for _ in lines], 1000)
     assert sorted(records, key=lambda r: r.stamp_ms) == sorted(plain, key=lambda r: r.stamp_ms)
@@ -117,16 +118,9 @@ def test_slot_is_a_multiple_of_the_number_of_containers() -> None:
 def test_a_line_after_its_slot_went_out_takes_the_next_stamp() -> None:
     builder = RecordBuilder(["main"], SETTINGS)
     builder.add([line(1_000_000, "early")])
-    assert [r.stamp_ms for r in builder.advance(1_000_050)] == [1_000_000]
+    assert [r.stamp_ms for r in builder.settle("main")] == [1_000_000]
     builder.add([line(1_000_001, "late")])
     assert builder.flush() == [Record(1_000_001, "info", "main", "late", 1)]
-
-
-def test_a_slot_waits_until_the_source_is_past_it() -> None:
-    builder = RecordBuilder(["main"], SETTINGS)
-    builder.add([line(1_000_000)])
-    assert builder.advance(1_000_049) == []
-    assert len(builder.advance(1_000_050)) == 1
 
 
 def test_compact_record_has_exactly_the_fields_airflow_needs() -> None:

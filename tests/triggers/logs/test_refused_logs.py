@@ -244,3 +244,40 @@ async def test_pages_that_always_lead_in_a_circle_or_nowhere_are_not_read_for_ev
         drained = await run.end(clock())
     assert drained.unreadable == ("main",)
     assert len(api.calls) < 2 * (SETTINGS.access_grace + 60) / 15 * 3
+
+
+async def test_one_denial_does_not_cost_a_log_that_may_be_read_in_the_allowed_way() -> None:
+    api = CloudWatch(clock)
+    first = iter([True])
+    api.refuse = lambda operation, streams: (
+        AccessDenied(f"not allowed: {operation}") if operation == "get" or next(first, False) else None
+    )
+    for i in range(60):
+        api.put(STREAM, START + i, f"{i}")
+    with Run(api) as run:
+        await asyncio.sleep(30)
+        assert len(run.sink.lines) > 20
+        drained = await run.end(START + 60)
+    assert run.sink.lines == [str(i) for i in range(60)]
+    assert drained.complete
+
+
+async def test_tokens_that_are_refused_again_and_again_do_not_end_a_log_that_goes_on() -> None:
+    class Forgetful(CloudWatch):
+        async def filter_log_events(
+            self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None
+        ) -> LogPage:
+            if next_token is not None and dice.random() < 0.05:
+                await asyncio.sleep(self.gap)
+                raise RequestRefused("The specified nextToken is invalid.", code="InvalidParameterException")
+            return await super().filter_log_events(group, streams, start_ms=start_ms, next_token=next_token)
+
+    dice = random.Random(7)
+    api = Forgetful(clock, page=150, gap=0.5)
+    for i in range(9000):
+        api.put(STREAM, START + i / 20, f"{i}")
+    with Run(api) as run:
+        await asyncio.sleep(455)
+        assert len(run.sink.lines) > 8000
+    assert [level for level, _ in run.said if level == "error"] == []
+    assert run.sink.lines == [str(i) for i in range(len(run.sink.lines))]
