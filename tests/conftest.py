@@ -1,9 +1,12 @@
-"""What every test must keep: no leaked task, no blocking call in the event loop, no warning (pyproject.toml)."""
+"""
+What every test must keep: no leaked task, no blocking call in the event loop, no warning (pyproject.toml), no defect.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import sys
 from collections.abc import AsyncIterator, Iterator
 from socketserver import BaseServer
@@ -15,6 +18,10 @@ from blockbuster import BlockBuster, blockbuster_ctx
 # looptime's plugin makes an event loop for a synchronous test that runs before the first asynchronous one, and nobody
 # closes it.
 asyncio.set_event_loop(None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "expects_defect: asyncrun says of itself that it has a defect; others must not")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -46,6 +53,31 @@ def clients_that_hang_up_are_no_news() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseServer, "handle_error", handle_error)
         yield
+
+
+class _Defects(logging.Handler):
+    """What asyncrun says of defects of its own, which it outlives: a test would pass although nothing works."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "efect of asyncrun" in record.getMessage():
+            self.said.append(self.format(record))
+
+
+@pytest.fixture(autouse=True)
+def defects_fail(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test in which asyncrun says that it has a defect fails, unless it is marked with ``expects_defect``."""
+    handler, logger = _Defects(), logging.getLogger("asyncrun")
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+    if request.node.get_closest_marker("expects_defect") is None:
+        assert not handler.said, "\n".join(handler.said)
+    else:
+        assert handler.said, "no defect was said"
 
 
 @pytest.fixture

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import logging
-import random
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 
 import msgspec
 
 from asyncrun.clients.api import EcsApi
+from asyncrun.model.backoff import Backoff
 from asyncrun.model.ecs_definition import TaskPlan, parse_definition
 from asyncrun.model.errors import (
     AccessDenied,
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 _RETRY_REFUSED_AFTER = 300.0  # s; for runs that come later: a policy may have been mended meanwhile
 _USELESS_AFTER = 300.0  # s of nothing but answers that cannot be read, or refusals of the call's content
 _SAID_AFTER = 10.0  # s; shorter trouble is not worth a word
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 15.0  # s
+_AGAIN = Backoff(first=0.5, longest=15.0)
 _REMEMBERED = 1000  # definitions; a DAG may register one for each of its runs
 
 
@@ -74,10 +75,7 @@ class Definitions:
         if reading is None or reading.is_stale(loop.time()):
             reading = _Reading(api, arn)
         self._readings[key] = reading  # the most recently used last
-        if len(self._readings) > _REMEMBERED:
-            oldest = next(iter(self._readings))
-            if self._readings[oldest].task.done():
-                del self._readings[oldest]
+        self._forget_oldest()
         asker = _Asker(tell)
         reading.join(asker)
         try:
@@ -85,6 +83,14 @@ class Definitions:
         finally:
             asker.leave()
             reading.askers.discard(asker)
+
+    def _forget_oldest(self) -> None:
+        """Down to as many as are remembered, but none that is still being read."""
+        surplus = len(self._readings) - _REMEMBERED
+        if surplus > 0:
+            done = (key for key, one in self._readings.items() if one.task.done())
+            for key in list(itertools.islice(done, surplus)):
+                del self._readings[key]
 
     async def finish(self) -> None:
         """End readings under way and forget everything: for workers, which end their loop."""
@@ -151,7 +157,7 @@ class _Reading:
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()
-        began, wait = loop.time(), _FIRST_WAIT
+        began, failures = loop.time(), 0
         while True:
             try:
                 return self._tell(PlanAnswer(parse_definition(await self._api.describe_task_definition(self._arn))))
@@ -160,10 +166,10 @@ class _Reading:
                     return self._tell(PlanAnswer(None, self._refusal(error)))
                 if self._answer is None and loop.time() - began >= _SAID_AFTER:
                     self._tell(PlanAnswer(None, _delay(error), final=False))
-            await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - jitter, not cryptography
+            failures += 1
+            await asyncio.sleep(_AGAIN.wait(failures))
             if not self.askers:
                 return None
-            wait = min(wait * 2, _LONGEST_WAIT)
 
     def _is_final(self, error: RemoteError, now: float) -> bool:
         if not isinstance(error, MalformedAnswer | RequestRefused):
@@ -184,7 +190,7 @@ class _Reading:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("%s failed", task.get_name(), exc_info=error)
+            log.error("%s failed; this is a defect of asyncrun", task.get_name(), exc_info=error)
             text = f"A defect of asyncrun while reading the task definition ({type(error).__name__}: {error})"
             self._tell(PlanAnswer(None, text))
             self._answer = None  # not remembered

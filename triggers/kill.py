@@ -20,12 +20,12 @@ from asyncrun.model.backoff import Backoff
 from asyncrun.model.errors import CredentialsExpired, Unavailable
 from asyncrun.triggers.asking import asking
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0  # s
+_AGAIN = Backoff(first=0.5, longest=5.0)
 # Seconds. Airflow is away for minutes when its database or API server is upgraded; who is killed then has no other
 # chance, since no triggerer ever hears of it again.
 _ASK_PATIENCE = 600.0
 _NOTE_PATIENCE = 60.0  # s; a launch may wait for room (quota_retry) before the attempt notes its run
-_STOP_AGAIN = Backoff(first=_FIRST_WAIT, longest=_LONGEST_WAIT)
+_TOGETHER = 1.0  # no jitter: one call asks for all, so who failed together asks together again
 _ATTEMPTS = 3  # fewer failures do not show that nobody answers: each may have waited long for a token of our budget
 
 # In these states nobody waits for the run. None: cleared, or deleted. Scheduled and queued: cleared too, and the next
@@ -84,7 +84,7 @@ async def fate_of(task: TaskId, ref: Mapping[str, str]) -> Fate:
     loop = asyncio.get_running_loop()
     failing_since: float | None = None
     unnoted_since: float | None = None
-    wait = _FIRST_WAIT
+    attempts = 0
     while True:
         try:
             fate = await _fate_now(task, ref)
@@ -100,8 +100,8 @@ async def fate_of(task: TaskId, ref: Mapping[str, str]) -> Fate:
             unnoted_since = loop.time() if unnoted_since is None else unnoted_since
             if loop.time() - unnoted_since > _NOTE_PATIENCE:
                 return Fate.KILLED
-        await asyncio.sleep(wait)  # without jitter: who failed together asks together again
-        wait = min(wait * 2, _LONGEST_WAIT)
+        attempts += 1
+        await asyncio.sleep(_AGAIN.wait(attempts, lambda: _TOGETHER))
 
 
 async def _fate_now(task: TaskId, ref: Mapping[str, str]) -> Fate | None:
@@ -137,7 +137,7 @@ async def persist(work: Callable[[], Awaitable[None]], patience: float) -> None:
         except (Unavailable, CredentialsExpired):  # credentials may be rotated any moment
             failures += 1
             failing_since = loop.time() if failures == 1 else failing_since
-            wait = _STOP_AGAIN.wait(failures)
+            wait = _AGAIN.wait(failures)
             if failures >= _ATTEMPTS and loop.time() + wait > failing_since + patience:
                 raise
         else:

@@ -8,11 +8,12 @@ from contextlib import AsyncExitStack
 
 from asyncrun.clients.api import AwsAccess
 from asyncrun.clients.aws import open_aws
+from asyncrun.model.backoff import Backoff
 from asyncrun.model.errors import RemoteError, Unavailable
 from asyncrun.model.refs import AwsTarget
 from asyncrun.model.settings import Settings
 
-_WAIT = 5.0  # s between two attempts
+_AGAIN = Backoff(first=2.0, longest=10.0)
 
 
 async def open_patiently(
@@ -33,16 +34,16 @@ async def open_patiently(
     :raises RemoteError: given up; says who must act.
     """
     loop = asyncio.get_running_loop()
-    began, said = loop.time(), False
+    began, failures = loop.time(), 0
     while True:
         try:
             return await stack.enter_async_context(open_aws(target, settings, account=account))
         except RemoteError as error:
-            if not said:
+            failures += 1
+            if failures == 1:
                 say("warning", f"AWS cannot be asked yet; the waiting goes on. {error}")
-                said = True
             waited = loop.time() - began
             limit = patience if isinstance(error, Unavailable) else settings.access_grace
             if limit is not None and waited >= limit:
                 raise
-        await asyncio.sleep(_WAIT)
+        await asyncio.sleep(_AGAIN.wait(failures))

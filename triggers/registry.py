@@ -14,12 +14,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import random
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, Protocol
 
 import msgspec
 
+from asyncrun.model.backoff import Backoff
 from asyncrun.triggers.per_loop import PerLoop
 from asyncrun.triggers.watch.feed import Feed
 from asyncrun.triggers.watch.news import S
@@ -125,7 +125,7 @@ class Registry:
     """
 
     def __init__(self, *, restart_first: float = 1.0, restart_longest: float = 60.0) -> None:
-        self._restart_first, self._restart_longest = restart_first, restart_longest
+        self._restarts = Backoff(first=restart_first, longest=restart_longest)
         self._slots: dict[Hashable, _Slot[Any]] = {}
 
     def subscribe(
@@ -206,9 +206,8 @@ class Registry:
     def _crashed(self, slot: _Slot[Any], attempt: asyncio.Task[None], lasted: float) -> float:
         """Say it, and for how long to wait before the next attempt."""
         slot.restarts += 1
-        slot.crashes_in_a_row = 1 if lasted > self._restart_longest else slot.crashes_in_a_row + 1
-        longest = min(self._restart_longest, self._restart_first * 2 ** min(slot.crashes_in_a_row - 1, 30))
-        delay: float = longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+        slot.crashes_in_a_row = 1 if lasted > self._restarts.longest else slot.crashes_in_a_row + 1
+        delay = self._restarts.wait(slot.crashes_in_a_row)
         error = None if attempt.cancelled() else attempt.exception()
         log.error(
             "The shared watcher %s %s; this is a defect of asyncrun. It starts again in %.1f s, and its %d subscribers "

@@ -2,7 +2,8 @@
 The clients in use for one target, and their replacement when its connection changed.
 
 Every ``connection_ttl`` the connection is looked up again, in the background of a call; if it changed, new clients take
-over and the old ones drain. ``renew`` does it at once.
+over and the old ones drain. ``renew`` does it at once, and backs off for all who ask for it: each cluster has a poller
+of its own, and a denied target is every poller's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 
 from asyncrun.clients.generation import Generation, open_generation
 from asyncrun.clients.owned import OwnedTasks
+from asyncrun.model.backoff import Backoff
 from asyncrun.model.errors import RemoteError, Unavailable
 from asyncrun.model.refs import AwsTarget
 
@@ -19,8 +21,13 @@ LOOKUP_LIMIT = 90.0
 """Seconds for one look-up: 500 starting triggers with as many connections took 60 (measured)."""
 LOOKUP_RETRY = 30.0
 """Seconds after a failed look-up in the background; the clients in use go on meanwhile."""
-RENEWED_LATELY = 5.0
-"""Seconds: credentials that are younger are what there is. Each renewal makes all clients anew."""
+LOOKED_LATELY = 5.0
+"""Seconds: a connection that was looked up since is what there is."""
+RENEWALS = Backoff(first=10.0, longest=60.0)
+"""Between renewals, each of which makes all clients anew. Short against ``access_grace``, in which a mended role must
+be noticed."""
+RENEWALS_OVER = 180.0
+"""Seconds without a renewal after which the back-off begins anew: who is denied asks at least every minute."""
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +50,9 @@ class Rotation:
         self._lookup: asyncio.Task[None] | None = None
         self._lookup_forced = False
         self._look_again_at = 0.0
-        self._renewed_at: float | None = None
+        self._renewals = 0  # in a row
+        self._renewed_at = self._asked_at = float("-inf")
+        self._renew_at = float("-inf")
 
     @property
     def current(self) -> Generation:
@@ -59,19 +68,24 @@ class Rotation:
     async def ready(self) -> None:
         """Wait until there are clients. The first caller starts the look-up; after a failure the next one does."""
         if self._generation is None:
-            await self._forced_look_up()
+            await self._joined_look_up(forced=True)
 
     async def renew(self) -> None:
         """
         Look up the connection and its credentials again, now: single-flight; calls under way finish as they are.
 
-        Nothing happens within ``RENEWED_LATELY`` of the last time: every watcher of a denied target asks for it.
+        Until a renewal is due again, clients are made anew only if the connection changed, and within ``LOOKED_LATELY``
+        of the last time nothing happens.
         """
-        if self._renewed_at is not None and _now() - self._renewed_at < RENEWED_LATELY:
+        if _now() - self._asked_at < LOOKED_LATELY:
             return
-        while self._lookup is not None and not self._lookup_forced:  # a mere check would keep equal connections
-            await asyncio.wait({self._lookup})
-        await self._forced_look_up()
+        if _now() < self._renew_at:
+            await self._joined_look_up(forced=False)
+        else:
+            while self._lookup is not None and not self._lookup_forced:  # a mere check would keep equal connections
+                await asyncio.wait({self._lookup})
+            await self._joined_look_up(forced=True)
+        self._asked_at = _now()
 
     def look_again(self) -> None:
         """Start a look-up in the background if it is due."""
@@ -87,12 +101,12 @@ class Rotation:
         if self._generation is not None:
             await self._generation.close()
 
-    async def _forced_look_up(self) -> None:
+    async def _joined_look_up(self, *, forced: bool) -> None:
         if self._closed:
             raise _ended()
         if self._lookup is None:
-            self._lookup_forced = True
-            self._lookup = self._tasks.start(self._look_up(forced=True), "look-up")
+            self._lookup_forced = forced
+            self._lookup = self._tasks.start(self._look_up(forced=forced), "look-up")
         await _joined(self._lookup)
 
     async def _look_up_quietly(self) -> None:
@@ -119,11 +133,16 @@ class Rotation:
                 raise _disappeared(self._target)
             self._generation = fresh
             if forced and old is not None:
-                self._renewed_at = _now()
+                self._count_renewal()
             if old is not None:
                 self._tasks.start(old.drain(), "drain")
         finally:
             self._lookup = None
+
+    def _count_renewal(self) -> None:
+        now = _now()
+        self._renewals = 1 if now - self._renewed_at > RENEWALS_OVER else self._renewals + 1
+        self._renewed_at, self._renew_at = now, now + RENEWALS.wait(self._renewals)
 
     async def _resolved(self, known: str | None) -> Generation | None:
         try:

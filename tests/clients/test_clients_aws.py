@@ -19,6 +19,7 @@ from tests.clients.conftest import Connect, longest_step
 from tests.clients.standin import StandIn
 
 TARGET = AwsTarget(conn_id="aws_test")
+KILL = "__airflow_user_action__"
 ROLE = "arn:aws:iam::123456789012:role/runner"
 pytestmark = pytest.mark.usefixtures("closing")
 
@@ -293,6 +294,25 @@ async def test_close_all_ends_calls_in_flight_as_unavailable(
         results = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(one) for one in results} == {Unavailable}
     assert str(results[0]) == "ECS DescribeTasks in eu-west-1 was not answered: its client was closed."
+
+
+async def test_a_call_that_is_killed_while_its_clients_are_closed_ends_with_the_message_of_the_kill(
+    aws: StandIn, connect: Connect, settings: Settings
+) -> None:
+    """The triggerer reads from it that a user did it."""
+    connect()
+    aws.holds["DescribeTasks"] = threading.Event()
+    async with open_aws(TARGET, settings) as access:
+        calls = [asyncio.create_task(access.ecs.describe_tasks("c", ["t"]), name=f"call-{n}") for n in range(60)]
+        await _until(lambda: aws.count("DescribeTasks") == 50)
+        for call in calls:
+            call.cancel(KILL)
+        await close_all()  # before a call takes its next step
+        await asyncio.wait(calls)
+    for call in calls:
+        with pytest.raises(asyncio.CancelledError) as caught:
+            call.result()
+        assert caught.value.args == (KILL,)
 
 
 async def test_close_all_waits_for_a_close_that_a_linger_began(

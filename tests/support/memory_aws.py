@@ -37,6 +37,7 @@ class MemoryAws:
 
     region = "us-east-1"
     account: str | None = None
+    ahead = 0.0
 
     def __init__(self, target: AwsTarget) -> None:
         self.key = ("memory", id(self))
@@ -80,7 +81,7 @@ class MemoryAws:
 
     async def describe_tasks(self, cluster: str, arns: Sequence[str]) -> Described:
         await self._call("DescribeTasks")
-        missing = [{"arn": arn, "reason": "MISSING"} for arn in arns if arn not in self.tasks]
+        missing = [Failure(arn, "MISSING") for arn in arns if arn not in self.tasks]
         return Described([dict(self.tasks[arn]) for arn in arns if arn in self.tasks], missing)
 
     async def describe_clusters(self, names: Sequence[str]) -> Described:

@@ -243,6 +243,7 @@ async def test_when_all_askers_are_killed_the_answer_is_there_for_the_next(shelf
     assert len(api.calls) == 1
 
 
+@pytest.mark.expects_defect
 async def test_a_defect_in_the_reading_is_told_and_not_remembered(
     shelf: Definitions, api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -284,6 +285,17 @@ async def test_one_who_has_left_is_told_nothing(shelf: Definitions, api: Api) ->
         pass
     await asyncio.sleep(5)
     assert told == []
+
+
+async def test_a_thousand_are_remembered_however_many_were_read_at_once(shelf: Definitions, api: Api) -> None:
+    arns = [f"{ARN}{number}" for number in range(1500)]
+    await asyncio.gather(*(ask(shelf, api, arn) for arn in arns))
+    assert len(api.calls) == 1500, "none was forgotten while it was read"
+    await ask(shelf, api, arns[-1])
+    await ask(shelf, api, arns[-1000])
+    assert len(api.calls) == 1500
+    await ask(shelf, api, arns[-1001])
+    assert len(api.calls) == 1501
 
 
 async def test_finishing_ends_what_is_under_way(api: Api) -> None:

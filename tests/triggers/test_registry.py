@@ -140,6 +140,7 @@ async def test_the_watcher_does_not_inherit_the_context_of_the_first_subscriber(
     assert desk.made[0].label == "nobody"
 
 
+@pytest.mark.expects_defect
 async def test_a_crash_is_logged_with_traceback_and_restarted_later_and_later(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,7 +3,9 @@ What a poller asks for next, and what each answer means for whom. No I/O.
 
 A round asks for every object that is not final, in as few calls as possible. An object that may spoil a call for others
 leaves the regular batches for *probes*: a batch that was refused for its content is halved from round to round until
-the culprit is alone, and a missing object is asked for by itself before it is believed to be gone.
+the culprit is alone, and a missing object is asked for by itself before it is believed to be gone. A culprit *rests*
+between its probes, ever longer; when one of them is answered for, what was refused was not the object, and all come
+back.
 
 A quiet object costs one comparison per round.
 """
@@ -47,6 +49,8 @@ class Book(Generic[S]):
         self.fresh_since: float | None = None
         """When the first of those came that were never asked for."""
         self._probes: deque[Batch[S]] = deque()
+        self._resting: dict[Row[S], float] = {}
+        """Until when, for those that were refused when asked for alone."""
 
     def add(self, ident: str, now: float) -> Row[S]:
         """A newcomer, to be asked for soon."""
@@ -57,6 +61,8 @@ class Book(Generic[S]):
 
     def remove(self, ident: str) -> None:
         """Nobody wants to know any more."""
+        if ident in self.rows:
+            self._resting.pop(self.rows[ident], None)
         for rows in (self.rows, self.active, self._fresh):
             rows.pop(ident, None)
         if not self._fresh:
@@ -65,12 +71,13 @@ class Book(Generic[S]):
     # -- what to ask -----------------------------------------------------------------------------------------------
 
     def restart(self) -> None:
-        """A round was broken off: whoever waited for a probe joins the regular batches again."""
+        """Whoever waits for a probe joins the regular batches again: a round was broken off, or a refusal is over."""
         self._probes.clear()
+        self._resting.clear()
         for row in self.active.values():
             row.probed = row.confirming = False
 
-    def plan(self, *, early: bool) -> list[Batch[S]]:
+    def plan(self, now: float, *, early: bool) -> list[Batch[S]]:
         """
         The calls of the next round.
 
@@ -81,9 +88,12 @@ class Book(Generic[S]):
         self._fresh, self.fresh_since = {}, None
         size = self._questions.size
         batches = [rows[start : start + size] for start in range(0, len(rows), size)]
-        return batches if early else batches + self._take_probes()
+        return batches if early else batches + self._take_probes(now)
 
-    def _take_probes(self) -> list[Batch[S]]:
+    def _take_probes(self, now: float) -> list[Batch[S]]:
+        for row in [row for row, until in self._resting.items() if until <= now]:
+            del self._resting[row]
+            self._probes.append([row])
         taken: list[Batch[S]] = []
         while self._probes and len(taken) < self._tuning.probes:
             batch = [row for row in self._probes.popleft() if self._wants(row)]
@@ -120,6 +130,7 @@ class Book(Generic[S]):
 
     def answered(self, batch: Batch[S], answer: Described, now: float) -> None:
         """Every object of the call gets its part of the answer."""
+        refused = [row for row in batch if row.refusals]
         left = {row.ident: row for row in batch if self._wants(row)}
         asked, anonymous = dict(left), 0
         for raw in answer.items:
@@ -134,12 +145,14 @@ class Book(Generic[S]):
         for failure in answer.failures:
             failed = left.pop(failure.arn, None) or left.pop(_short(failure.arn), None)
             if failed is not None:
-                self._failure(failed, failure, alone=len(batch) == 1, now=now)
+                self._failure(failed, failure, now)
         if anonymous:
             self._spoiled([*left.values()], alone=len(batch) == 1)
         else:
             for row in left.values():
-                self._missing(row, alone=len(batch) == 1, now=now)
+                self._missing(row, now)
+        if any(not row.refusals for row in refused):
+            self.restart()
 
     def _take(self, row: Row[S], raw: Mapping[str, Any]) -> None:
         try:
@@ -162,15 +175,15 @@ class Book(Generic[S]):
         if row.final:
             self.active.pop(row.ident, None)
 
-    def _failure(self, row: Row[S], failure: Failure, *, alone: bool, now: float) -> None:
+    def _failure(self, row: Row[S], failure: Failure, now: float) -> None:
         if failure.reason == MISSING:
-            self._missing(row, alone=alone, now=now)
+            self._missing(row, now)
             return
         row.probed = row.confirming = False
         text = f"{self._questions.what} {row.ident} cannot be described now: {failure.reason} {failure.detail}".strip()
         row.unanswered(self._error(Unavailable, text, failure.reason), now, self._tuning.patience)
 
-    def _missing(self, row: Row[S], *, alone: bool, now: float) -> None:
+    def _missing(self, row: Row[S], now: float) -> None:
         state = self._questions.missing_state(row.ident)
         if state is not None:
             row.probed = False
@@ -178,7 +191,7 @@ class Book(Generic[S]):
             row.answered()
             return
         lasts = row.missing(now)
-        if row.confirming and alone:
+        if row.confirming:
             row.gone()
             self._drop_if_final(row)
         elif lasts >= self._missing_grace:
@@ -201,17 +214,21 @@ class Book(Generic[S]):
 
     def refused_content(self, batch: Batch[S], error: RemoteError, now: float) -> None:
         """The whole call was refused, or its answer unreadable, which a single object in it may be the cause of."""
+        alone = len(batch) == 1
         batch = [row for row in batch if self._wants(row)]
         is_about_content = isinstance(error, RequestRefused) and error.code in REFUSED_CONTENT
         for row in batch:
-            if is_about_content and len(batch) == 1:
-                row.unreadable(self._given_up(error), self._tuning.unreadable_limit)
-                self._drop_if_final(row)
-            if isinstance(error, RequestRefused) and not is_about_content:
+            if is_about_content and alone:
+                self._refused_alone(row, error, now)
+            elif is_about_content:
+                row.suspected(error, now, self._tuning.patience)
+            elif isinstance(error, RequestRefused):
                 row.count_refusal(now)
                 row.refused(error, now, self._access_grace, patience=self._tuning.patience)
-            elif not row.final:
+            else:
                 row.unanswered(error, now, self._tuning.patience)
+        if is_about_content and alone:
+            return
         # What does not blame the content is more often everybody's trouble than one object's: when several batches are
         # being halved already, halving more would only make the way back longer.
         if is_about_content or len(self._probes) < 2 * self._tuning.probes:
@@ -219,8 +236,19 @@ class Book(Generic[S]):
         elif batch and batch[0].probed:
             self._probe(batch)
 
+    def _refused_alone(self, row: Row[S], error: RemoteError, now: float) -> None:
+        # Whatever the code says, all objects are refused like that while the credentials are of another account.
+        row.count_refusal(now, error.code)
+        if row.refused_for >= self._access_grace:
+            row.give_up(self._given_up(error))
+            self._drop_if_final(row)
+            return
+        row.refused(error, now, self._access_grace, patience=self._tuning.patience)
+        row.refusals += 1
+        row.probed, row.confirming = True, False
+        self._resting[row] = now + self._tuning.rests.wait(row.refusals)
+
     def _halve(self, batch: Batch[S]) -> None:
-        batch = [row for row in batch if not row.final]
         middle = (len(batch) + 1) // 2
         for half in (batch[:middle], batch[middle:]):
             if half:

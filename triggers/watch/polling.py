@@ -66,6 +66,8 @@ class _Round(Generic[S]):
         """A fault that waiting mends, or that does not tell what would."""
         self.denied: list[tuple[Batch[S], RemoteError]] = []
         """Calls that were refused until somebody acts on credentials, permissions or the cluster."""
+        self.refused_content = False
+        """Whether any call was refused for what it asks for."""
 
 
 class BatchPoller(Generic[S]):
@@ -77,7 +79,8 @@ class BatchPoller(Generic[S]):
     :param interval: seconds from the start of one round to the start of the next, at least.
     :param missing_grace: seconds that an object must be missing to be believed gone.
     :param access_grace: seconds that access must be refused to be fatal.
-    :param renew: looks up connection and credentials anew; called when a whole round is refused.
+    :param renew: looks up connection and credentials anew; called when a whole round is refused, also if for its
+        content: the credentials may have become those of another account.
     """
 
     def __init__(
@@ -153,7 +156,8 @@ class BatchPoller(Generic[S]):
 
     async def _round(self, *, early: bool) -> None:
         loop = asyncio.get_running_loop()
-        this = _Round(self._book.plan(early=early), early=early, started=loop.time())
+        now = loop.time()
+        this = _Round(self._book.plan(now, early=early), early=early, started=now)
         if self._silent:  # one call tells whether that is over
             await self._work(this, calls=1)
         if this.answered or not self._silent:
@@ -198,6 +202,7 @@ class BatchPoller(Generic[S]):
 
     def _failed(self, this: _Round[S], batch: Batch[S], error: RemoteError, now: float) -> None:
         if isinstance(error, RequestRefused) and error.code in REFUSED_CONTENT:
+            this.refused_content = True
             self._book.refused_content(batch, error, now)
             return
         this.failed_in_a_row += 1
@@ -228,7 +233,8 @@ class BatchPoller(Generic[S]):
         clock = asyncio.get_running_loop().time
         wholly = not this.answered
         self._silent = wholly and this.passing is not None and not this.denied
-        renewed = bool(this.denied) and wholly and clock() >= self._renew_at and await self._renew_credentials()
+        is_refused = wholly and (bool(this.denied) or this.refused_content)
+        renewed = is_refused and clock() >= self._renew_at and await self._renew_credentials()
         for batch, error in this.denied:
             self._book.refused(batch, error, clock(), renewed=renewed)
         if renewed:

@@ -35,11 +35,12 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
         given up after a few calls, and the call budget slows down by itself when AWS throttles.
     :param patience: passing trouble is told to subscribers after that long: one throttled call is nobody's concern.
     :param unreadable_limit: an object is given up after that many answers about it in a row that cannot be read.
+    :param rests: waits between calls for a single object that AWS refuses to be asked about.
     :param probes: calls per round outside the regular batches, at most.
     :param concurrency: calls under way at the same time, at most.
     :param hopeless_after: failed calls in a row after which a round gives up the rest of its calls.
-    :param renewals: waits between renewals of the credentials, each of which makes all clients anew. The longest is
-        short against ``access_grace``: a connection that was mended must be noticed in time.
+    :param renewals: waits between renewals of the credentials. The longest is short against ``access_grace``: a
+        connection that was mended must be noticed in time.
     :param renew_limit: for one renewal, at most.
     """
 
@@ -47,6 +48,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     backoff: float = 5.0
     patience: float = 5.0
     unreadable_limit: int = 3
+    rests: Backoff = Backoff(first=2.0, longest=60.0)
     probes: int = 8
     concurrency: int = 8
     hopeless_after: int = 3

@@ -30,7 +30,7 @@ class Row(Feed[S]):
 
     __slots__ = (
         "_refused_at",
-        "_refused_for",
+        "_refused_by",
         "_silent_at",
         "_silent_since",
         "_unreadable",
@@ -40,6 +40,8 @@ class Row(Feed[S]):
         "missing_at",
         "missing_since",
         "probed",
+        "refusals",
+        "refused_for",
         "version",
     )
 
@@ -58,7 +60,11 @@ class Row(Feed[S]):
         self._silent_at: float | None = None
         self._silent_since = 0.0
         self._refused_at: float | None = None
-        self._refused_for = 0.0
+        self._refused_by = ""
+        self.refused_for = 0.0
+        """Seconds for which the same refusal is known to last."""
+        self.refusals = 0
+        """Calls for nothing but this object that were refused for their content, since it was answered for last."""
         self._unreadable = 0
         self._weight = Weight.NONE
 
@@ -96,31 +102,45 @@ class Row(Feed[S]):
         self.flawed, self.confirming, self.missing_at = True, False, None
         self._unreadable += 1
         if self._unreadable >= limit:
-            self.publish(Broken(error), final=True)
+            self.give_up(error)
+
+    def give_up(self, error: RemoteError) -> None:
+        """Nothing more will be known of it."""
+        self.publish(Broken(error), final=True)
 
     def unanswered(self, error: RemoteError, now: float, patience: float) -> None:
         """Passing trouble: told once it has lasted for ``patience`` seconds."""
         self._refused_at = None
+        self.suspected(error, now, patience)
+
+    def suspected(self, error: RemoteError, now: float, patience: float) -> None:
+        """A call was refused for what one of its objects is, perhaps this one. Told like passing trouble."""
+        if error.code != self._refused_by:
+            self._refused_at = None
         self._silent(now)
         if self._silent_at is not None and now - self._silent_at >= patience:
             self._tell(Weight.PASSING, error)
 
-    def count_refusal(self, now: float) -> None:
+    def count_refusal(self, now: float, by: str = "") -> None:
         """
         A call for it was refused.
 
         What counts against the grace is the time between refusals that follow each other. Time in which there was no
         answer at all proves nothing about permissions.
+
+        :param by: the code, where another one is another refusal, whose time begins anew.
         """
         self._silent(now)
+        if by != self._refused_by:
+            self._refused_by, self._refused_at, self.refused_for = by, None, 0.0
         if self._refused_at is not None:
-            self._refused_for += now - self._refused_at
+            self.refused_for += now - self._refused_at
         self._refused_at = now
 
     def refused(self, error: RemoteError, now: float, grace: float, *, patience: float = 0) -> None:
         """Tell of refused access once it has lasted for ``patience`` seconds; after ``grace`` seconds it is fatal."""
         self._silent(now)
-        if self._refused_for >= grace:
+        if self.refused_for >= grace:
             self._tell(Weight.FATAL, error)
         elif self._silent_at is not None and now - self._silent_at >= patience:
             self._tell(Weight.REFUSED, error)
@@ -132,7 +152,7 @@ class Row(Feed[S]):
 
     def _reached(self) -> None:
         self._silent_at = self._refused_at = None
-        self._refused_for = 0.0
+        self.refused_for, self.refusals = 0.0, 0
         self._weight = Weight.NONE
         self.recover()
 

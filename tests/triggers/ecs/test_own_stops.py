@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from asyncrun.model.errors import AccessDenied, RemoteError
+from asyncrun.model.errors import AccessDenied, RemoteError, Unavailable
 from asyncrun.model.event import RESULT_LIMIT
 from asyncrun.model.outcome import StopCause, Verdict
 from tests.support.memory_aws import MemoryAws, arn_of, at, stream_of
@@ -129,3 +129,47 @@ async def test_a_result_that_is_too_long_is_cut_and_that_is_said(memory: MemoryA
         "The last line of container 'main' is too long for a result: its first 262,144 bytes are taken, and 5 are cut"
         in task_log.said()
     )
+
+
+async def test_a_stop_whose_answer_was_lost_may_be_why_the_program_ended_with_0(
+    memory: MemoryAws, task_log: TaskLogReader, settings: pytest.MonkeyPatch
+) -> None:
+    settings.setenv("AIRFLOW__ASYNCRUN__KILL_GRACE", "1")
+    settings.setenv("AIRFLOW__ASYNCRUN__REASON_WAIT", "15")
+    done = {"name": "main", "lastStatus": "STOPPED", "exitCode": 0}
+    stops: list[float] = []
+
+    def fault(operation: str) -> RemoteError | None:
+        if operation != "StopTask":
+            return None
+        stops.append(asyncio.get_running_loop().time())
+        memory.put(1, "RUNNING", desiredStatus="STOPPED", containers=[done])
+        if len(stops) == 1:
+            at(10, lambda: memory.finish(1, 0, "UserInitiated"))
+        return Unavailable("ECS StopTask was not answered")
+
+    memory.fault = fault
+    end = await completion(memory.put(1), deadline=time.time() + 20, deadline_reason=LIMIT)
+    assert len(stops) == 3, "it was given up before the task was STOPPED"
+    assert (end.outcome.verdict, end.outcome.stop_cause, end.outcome.exit_code) == (
+        Verdict.STOPPED, StopCause.DEADLINE, 0,
+    )  # fmt: skip
+    assert end.outcome.our_reason == LIMIT
+
+
+async def test_a_stop_that_is_denied_is_repeated_with_renewed_credentials(
+    memory: MemoryAws, task_log: TaskLogReader
+) -> None:
+    operations: list[str] = []
+
+    def fault(operation: str) -> RemoteError | None:
+        operations.append(operation)
+        if operation == "StopTask" and "renew" not in operations:
+            return AccessDenied("AWS denies ecs:StopTask to role/triggerer.")
+        return None
+
+    memory.fault = fault
+    end = await completion(memory.put(1), deadline=time.time() + 20, deadline_reason=LIMIT)
+    assert (end.outcome.verdict, end.outcome.stop_cause) == (Verdict.STOPPED, StopCause.DEADLINE)
+    assert [one for one in operations if one in ("StopTask", "renew")] == ["StopTask", "renew", "StopTask"]
+    assert memory.tasks[arn_of(1)]["stopCode"] == "UserInitiated"

@@ -11,12 +11,12 @@ from airflow.triggers.base import TaskSuccessEvent
 
 from asyncrun.local.aws.options import Fault
 from asyncrun.model.diagnosis import Cause
-from asyncrun.model.errors import CredentialsExpired
+from asyncrun.model.errors import CredentialsExpired, RequestRefused
 from asyncrun.model.outcome import StopCause, Verdict
 from asyncrun.triggers.watch.questions import Tuning
 from tests.support.lab import Lab, container, logging_to
 from tests.support.memory_aws import MemoryAws, arn_of, at
-from tests.support.triggers import TARGET, call, completion, event_of, trigger, tuned_poller
+from tests.support.triggers import TARGET, call, completion, event_of, said, trigger, tuned_poller
 from tests.triggers.conftest import TRIGGER_ID, TaskLogReader
 
 pytestmark = pytest.mark.usefixtures("settings", "loop_closed")
@@ -93,6 +93,25 @@ async def test_access_that_comes_back_within_the_grace_fails_nothing(
     assert isinstance(await event_of(trigger(TRIGGER_ID, arn)), TaskSuccessEvent)
     assert "cannot be seen at the moment" in task_log.said()
     assert "can be seen again" in task_log.said()
+
+
+@pytest.mark.looptime
+async def test_healthy_runs_outlast_credentials_that_lead_to_another_account_for_a_while(
+    memory: MemoryAws, task_log: TaskLogReader, settings: pytest.MonkeyPatch
+) -> None:
+    settings.setenv("AIRFLOW__ASYNCRUN__ACCESS_GRACE", "300")
+    settings.setenv("AIRFLOW__ASYNCRUN__POLL_INTERVAL", "1")
+    wrong = RequestRefused("Identifier is for 1. Your accountId is 2", code="InvalidParameterException")
+    arns = [memory.put(number) for number in range(30)]
+    at(5, lambda: setattr(memory, "fault", lambda operation: wrong if operation == "DescribeTasks" else None))
+    at(45, lambda: setattr(memory, "fault", lambda operation: None))
+    at(60, lambda: [memory.finish(number) for number in range(30)])
+    events = await asyncio.gather(*(event_of(trigger(number, arn)) for number, arn in enumerate(arns)))
+    assert {type(event) for event in events} == {TaskSuccessEvent}
+    for number, arn in enumerate(arns):
+        told = f"ECS task {arn} cannot be seen at the moment; the watching goes on. {wrong}"
+        assert told in said(task_log, number)
+        assert f"ECS task {arn} can be seen again" in said(task_log, number)
 
 
 async def test_lost_access_does_not_wait_for_the_end_of_a_log(lab: Lab, task_log: TaskLogReader) -> None:

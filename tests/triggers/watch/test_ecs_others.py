@@ -60,6 +60,8 @@ async def test_task_definitions_are_asked_one_by_one_and_seldom(watch: Watch) ->
     await asyncio.sleep(20)
     assert statuses(watch, "good") == ["ACTIVE", "INACTIVE"]
     assert statuses(watch, "gone") == ["MISSING"]
-    assert isinstance(watch.news("odd")[-1], Broken)
+    assert watch.kinds("odd") == ["Trouble"]
     assert isinstance(watch.news("bad")[-1], Broken)
     assert watch.api.times_asked("good") == 5
+    await asyncio.sleep(370)
+    assert isinstance(watch.news("odd")[-1], Broken)

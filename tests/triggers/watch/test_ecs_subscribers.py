@@ -17,6 +17,7 @@ from tests.triggers.watch.scripted_ecs import arn
 pytestmark = pytest.mark.looptime
 
 
+@pytest.mark.expects_defect
 async def test_a_crash_is_logged_and_restarted_and_subscribers_keep_what_they_know(
     watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -41,6 +42,7 @@ async def test_a_crash_is_logged_and_restarted_and_subscribers_keep_what_they_kn
     assert statistics.subscribers == 2
 
 
+@pytest.mark.expects_defect
 async def test_a_call_cancelled_from_below_is_a_crash_and_not_the_end(watch: Watch) -> None:
     one = watch.api.put(1)
     watch.follow(one)

@@ -8,7 +8,8 @@ import random
 from typing import Any
 
 import looptime
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asyncrun.model.errors import AccessDenied, CredentialsExpired, MalformedAnswer, Throttled, Unavailable
@@ -104,7 +105,12 @@ class Play:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+CRASH = [("subscribe", 1), ("wait", 1.0), ("fault", ZeroDivisionError("a defect")), ("wait", 7.0)]
+
+
+@pytest.mark.expects_defect
 @settings(max_examples=60, deadline=None)
+@example(CRASH, 0)
 @given(st.lists(STEPS, max_size=25), st.integers(0, 3))
 def test_a_key_lives_with_its_watcher_and_nobody_misses_the_end(steps: list[tuple[str, Any]], seed: int) -> None:
     random.seed(seed)
