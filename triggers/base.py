@@ -23,7 +23,7 @@ from typing import Any, Protocol, Self
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from asyncrun.clients.airflow import write_xcom
-from asyncrun.clients.config import load_settings
+from asyncrun.clients.config import running_settings
 from asyncrun.model.errors import MalformedAnswer, RemoteError
 from asyncrun.model.event import CompletionEvent
 from asyncrun.model.outcome import Verdict
@@ -78,11 +78,15 @@ class StoredTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {"watch": self.watch}
 
     @asynccontextmanager
-    async def logged(self, settings: Settings) -> AsyncIterator[TaskLog]:
+    async def logged(self) -> AsyncIterator[tuple[Settings, TaskLog]]:
         """What lasts as long as the trigger: its words in the task log, and metrics, which a worker does not send."""
+        settings, troubles = running_settings()
         with nullcontext() if self.inline else reporter().needed(settings):
             async with TaskLog(self.trigger_number, settings) as task_log:
-                yield task_log
+                if not self.inline:  # a worker's own log, where it has been said, is the task's
+                    for trouble in troubles:
+                        task_log.say("error", trouble)
+                yield settings, task_log
 
     @property
     def trigger_number(self) -> int | None:
@@ -111,10 +115,9 @@ class RunTrigger(StoredTrigger):
         yield await self._event()
 
     async def _event(self) -> TriggerEvent:
-        settings = load_settings()
         if self.task_instance is not None and not self.inline:
             warm_up(TaskId.of(self.task_instance))
-        async with self.logged(settings) as task_log:
+        async with self.logged() as (settings, task_log):
             completion = await self._complete(settings, task_log)
             task_log.say("info" if completion.outcome.verdict is Verdict.SUCCEEDED else "error",
                          completion.diagnosis.text())  # fmt: skip
@@ -195,7 +198,7 @@ class RunTrigger(StoredTrigger):
         await asyncio.shield(spawn(work, f"asyncrun kill {task.dag_id} {task.run_id} {task.task_id} {task.map_index}"))
 
     async def _stop_if_killed(self, task: TaskId) -> None:
-        settings = load_settings()
+        settings, _ = running_settings()
         async with TaskLog(self.trigger_number, settings) as task_log:
             try:
                 ref, run = self.ref_in_xcom(), self.open_run(settings, task_log)

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from airflow.triggers.base import TriggerEvent
 
 from asyncrun.clients.api import AwsAccess
-from asyncrun.clients.config import load_settings
 from asyncrun.model.ecs_watch import EcsClusterWatch, EcsTaskDefinitionWatch, EcsTaskStateWatch
 from asyncrun.model.errors import RemoteError
 from asyncrun.model.settings import Settings
@@ -50,8 +49,7 @@ class StateTrigger(StoredTrigger):
 
     async def _event(self) -> TriggerEvent:
         watch = self.watch_type.from_dict(self.watch)
-        settings = load_settings()
-        async with self.logged(settings) as task_log:
+        async with self.logged() as (settings, task_log):
             event = await self._wait(watch, settings, task_log)
         if not self.inline:
             await hold_resume(watch.deferred_at, settings)

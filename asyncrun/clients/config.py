@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import os
+from configparser import InterpolationError
 from dataclasses import fields
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
+from asyncrun.model.errors import InvalidSetting
 from asyncrun.model.settings import SECTION, Settings
 
 log = logging.getLogger(__name__)
@@ -20,26 +23,80 @@ def load_settings() -> Settings:
     """
     Section ``[asyncrun]`` of Airflow's configuration, or ``AIRFLOW__ASYNCRUN__<NAME>`` of the environment.
 
+    For whoever begins something new, which a mistake in the configuration refuses; else ``running_settings``.
+
     Read once per process, in workers and triggerers. ``load_settings.cache_clear()`` forgets it. A name in the section
     that is no setting, a slip of the pen mostly, is warned about then.
 
     :raises InvalidSetting: naming the setting, its value and what is allowed. It is not cached.
     """
-    from airflow.sdk.configuration import conf
-
-    def configured(name: str) -> str | None:
-        value = conf.get(SECTION, name, fallback=None)
-        return None if value is None else str(value)
-
-    settings = Settings.load(configured)
-    for name, nearest in Settings.unknown(_configured_names(conf)):
+    settings = Settings.load(_configured)
+    for name, nearest in Settings.unknown(_configured_names()):
         hint = f"did you mean {nearest!r}?" if nearest else "see docs/settings.md."
         log.warning("[asyncrun] %s in Airflow's configuration is no setting and has no effect; %s", name, hint)
     return settings
 
 
-def _configured_names(conf: Any) -> list[str]:
+class RunningSettings(NamedTuple):
+    """
+    Settings for what already runs.
+
+    :param troubles: a sentence for each setting whose value cannot work, for the log of each task that it concerns.
+    """
+
+    settings: Settings
+    troubles: tuple[str, ...] = ()
+
+
+def running_settings() -> RunningSettings:
+    """
+    The same settings for whoever watches or stops what already runs: a mistake in the configuration must not orphan it.
+
+    A value that cannot work is replaced by the default. That is said at ERROR in the process's own log, once; in a
+    worker that log is the task's.
+    """
+    try:
+        return RunningSettings(load_settings())
+    except InvalidSetting:
+        bad: list[InvalidSetting] = []
+        settings = Settings.load(_configured, on_bad=bad.append)
+    troubles = tuple(f"{one}. What already runs goes on with the default: {_default_of(one.name)}" for one in bad)
+    for trouble in troubles:
+        if trouble not in _said:
+            _said.add(trouble)
+            # Without the caller's context: in a triggerer it would lead into the log of one task.
+            contextvars.Context().run(log.error, "%s", trouble)
+    return RunningSettings(settings, troubles)
+
+
+_said: set[str] = set()
+
+
+def _default_of(name: str) -> str:
+    default = getattr(Settings(), name)
+    return _plain(default) or "nothing"
+
+
+def _configured(name: str) -> str | None:
+    """
+    The configured text of a setting, None where none is given.
+
+    :raises InvalidSetting: Airflow itself cannot read it.
+    """
+    from airflow.sdk.configuration import conf
+
+    try:
+        value = conf.get(SECTION, name, fallback=None)
+    except InterpolationError:
+        raw = conf.get(SECTION, name, fallback=None, raw=True)
+        raise InvalidSetting(name, raw, "no '%' in airflow.cfg, or '%%' for one") from None
+    return None if value is None else str(value)
+
+
+def _configured_names() -> list[str]:
     """The names in the section, without their values."""
+    from airflow.sdk.configuration import conf
+
     in_files = conf.options(SECTION) if conf.has_section(SECTION) else []
     prefix = f"AIRFLOW__{SECTION.upper()}__"
     return [*in_files, *(name.removeprefix(prefix) for name in os.environ if name.startswith(prefix))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
@@ -20,6 +20,7 @@ from asyncrun.model.errors import (
     OutOfCapacity,
     RemoteError,
     RequestRefused,
+    Throttled,
     Unavailable,
 )
 from asyncrun.model.refs import EcsTaskRef
@@ -65,19 +66,29 @@ _NOT_SHOWN = Backoff(first=1, longest=5)
 _MISSING_GRACE = Settings().missing_grace
 
 
+def _ignored() -> None:
+    """Nobody wants to know."""
+
+
 class EcsLauncher:
     """
     Launches ECS tasks exactly once, finds and stops them.
 
     :param api: ECS of the account and region.
     :param retry: what to do when there is no room; None: it is an error at once.
+    :param before_request: called before each RunTask; it raises where nobody wants the task any more.
     :ivar unanswered: a RunTask request that may have placed a task though nothing said so; None if there is none.
+    :ivar placed: the task that ``launch`` returned, or was about to return when it was interrupted.
     """
 
-    def __init__(self, api: EcsApi, retry: RetryPolicy | None = None) -> None:
+    def __init__(
+        self, api: EcsApi, retry: RetryPolicy | None = None, before_request: Callable[[], None] | None = None
+    ) -> None:
         self._api = api
         self._retry = retry
+        self._before_request = before_request
         self.unanswered: Mapping[str, Any] | None = None
+        self.placed: EcsTaskRef | None = None
 
     async def launch(self, request: Mapping[str, Any]) -> EcsTaskRef:
         """
@@ -126,6 +137,7 @@ class EcsLauncher:
         *,
         launched_at: float | None = None,
         missing_grace: float = _MISSING_GRACE,
+        on_hidden: Callable[[], None] = _ignored,
     ) -> None:
         """
         Stop that task; one that has already stopped, or that ECS has forgotten, is no error.
@@ -134,6 +146,7 @@ class EcsLauncher:
         :param launched_at: seconds since the epoch; None: not known, so it may be young.
         :param missing_grace: setting of that name: until so many seconds after the launch a task that ECS does not show
             is young, and the call is repeated; after that it is gone.
+        :param on_hidden: called when ECS has answered that it does not show the task, and the call will be repeated.
         :raises RemoteError: StopTask was refused, or nobody answered: the task may still be running.
         """
         age = 0.0 if launched_at is None else max(0.0, time.time() - launched_at)
@@ -146,20 +159,28 @@ class EcsLauncher:
                 if left <= 0:
                     return None
                 misses += 1
+                on_hidden()
                 await anyio.sleep(min(_NOT_SHOWN.wait(misses), left))
 
-    async def take_back(self) -> EcsTaskRef | None:
+    async def take_back(
+        self, *, missing_grace: float = _MISSING_GRACE, on_hidden: Callable[[], None] = _ignored
+    ) -> EcsTaskRef | None:
         """
-        Stop what an unanswered request may have placed: the same token again makes ECS name it.
+        Stop what was placed, or what an unanswered request may have placed: the same token again makes ECS name it.
 
-        :return: the task that is being stopped; None if every request was answered.
+        :param missing_grace: see ``stop``.
+        :param on_hidden: see ``stop``.
+        :return: the task that is being stopped; None if there is none.
+        :raises LaunchRefused: ECS answers that there is none, after all.
         :raises RemoteError: that was refused, or not answered either: a task may be running.
         """
-        if self.unanswered is None:
+        if self.placed is None and self.unanswered is not None:
+            self.placed = _placed(self.unanswered, await self._api.run_task(self.unanswered))
+        if self.placed is None:
             return None
-        request, self.unanswered = self.unanswered, None
-        ref = _placed(request, await self._api.run_task(request))
-        await self.stop(ref, stop_reason("nobody waits for this launch any more"))
+        ref, why = self.placed, stop_reason("nobody waits for this launch any more")
+        await self.stop(ref, why, missing_grace=missing_grace, on_hidden=on_hidden)
+        self.placed = self.unanswered = None
         return ref
 
     async def _launch_answered(self, request: Mapping[str, Any]) -> EcsTaskRef:
@@ -167,9 +188,8 @@ class EcsLauncher:
         give_up_at = _now() + _UNANSWERED.patience
         attempt = 0
         while True:
-            self.unanswered = request
             try:
-                answer = await self._api.run_task(request)
+                return await self._place(request)
             except (Unavailable, MalformedAnswer):
                 attempt += 1
                 wait = _UNANSWERED.wait(attempt)
@@ -177,14 +197,30 @@ class EcsLauncher:
                     raise
                 await anyio.sleep(wait)
             except RemoteError as error:
-                if not attempt:
-                    self.unanswered = None
                 if isinstance(error, RequestRefused) and _has(error.said or str(error), _NO_ROOM_REFUSALS):
                     raise OutOfCapacity(f"ECS has no room for the task now: {error}", reasons=(error.code,)) from error
                 raise advised(error) from error.__cause__
-            else:
-                self.unanswered = None
-                return _placed(request, answer)
+
+    async def _place(self, request: Mapping[str, Any]) -> EcsTaskRef:
+        """
+        One RunTask. However it is interrupted, ``unanswered`` holds the request until ``placed`` holds its task.
+
+        Whether a call still waits for its turn in the budget cannot be told here: it counts as being under way.
+        """
+        if self._before_request is not None:
+            self._before_request()
+        before, self.unanswered = self.unanswered, request
+        try:
+            self.placed = _placed(request, await self._api.run_task(request))
+        except LaunchRefused:  # an answer
+            self.unanswered = None
+            raise
+        except RemoteError as error:
+            if not _leaves_open(error):
+                self.unanswered = before
+            raise
+        self.unanswered = None
+        return self.placed
 
 
 def with_ordinal(request: Mapping[str, Any], ordinal: int) -> dict[str, Any]:
@@ -222,6 +258,11 @@ def _placed(request: Mapping[str, Any], answer: Described) -> EcsTaskRef:
     if not answer.items or not answer.items[0].get("taskArn"):
         raise MalformedAnswer("ECS accepted RunTask and named no task", service="ecs", operation="RunTask")
     return EcsTaskRef(cluster=cluster, task_arn=str(answer.items[0]["taskArn"]))
+
+
+def _leaves_open(error: RemoteError) -> bool:
+    """Whether RunTask may have placed a task all the same. What is throttled was refused before anything was done."""
+    return isinstance(error, (Unavailable, MalformedAnswer)) and not isinstance(error, Throttled)
 
 
 def _has(text: str, words: tuple[str, ...]) -> bool:

@@ -42,8 +42,10 @@ class Settings:
         "account together", at_least=0.1, at_most=20,
     )  # fmt: skip
     launch_rate: float = _number(
-        10, "calls/s", "RunTask per account and region; AWS allows 40/s, shared with StopTask", at_least=0.1, at_most=40
-    )
+        10, "calls/s", "RunTask of one process. Each Airflow task launches from a worker process of its own, so this "
+        "spaces the attempts of one launch, and does not hold back many tasks that launch at once; AWS allows 40/s per "
+        "account and region, shared with StopTask", at_least=0.1, at_most=40,
+    )  # fmt: skip
     stop_rate: float = _number(
         10, "calls/s", "StopTask per account and region; a budget of its own, so that a kill never waits for launches",
         at_least=0.1, at_most=40,
@@ -70,8 +72,8 @@ class Settings:
         at_most=_DAY,
     )
     access_grace: float = _number(
-        300, "s", "denied or expired credentials, or a missing cluster, fail the runs after that long: time for a "
-        "rotation or an upgrade", at_most=7 * _DAY,
+        300, "s", "denied or expired credentials, a missing cluster, or a run that AWS refuses to be asked about, fail "
+        "the runs after that long: time for a rotation or an upgrade", at_most=7 * _DAY,
     )  # fmt: skip
     reason_wait: float = _number(
         15, "s", "after an unclean end, wait that long for ECS to add stopCode and stoppedReason", at_most=_HOUR
@@ -102,7 +104,8 @@ class Settings:
     logs_quiet_period: float = _number(
         12,
         "s",
-        "a log is read to its end when nothing new came for that long: the awslogs driver flushes every 5 s",
+        "a log is read to its end when nothing new came for that long: a flush of the awslogs driver (5 s), and the "
+        "time until CloudWatch shows what it took in; a last line that it shows later still is missed",
         at_most=_HOUR,
     )
     logs_drain_limit: float = _number(
@@ -156,7 +159,9 @@ class Settings:
     kill_grace: float = _number(
         30,
         "s",
-        "a call that stops a killed run is repeated for that long after its first failure while AWS does not answer",
+        "a call that stops a killed run is repeated for that long after its first failure while AWS does not answer; a "
+        "worker that stops a run, or takes a launch back, waits at most that long, and for missing_grace more where "
+        "ECS answers that it does not show the task",
         at_most=_HOUR,
     )
     metrics_interval: float = _number(
@@ -171,18 +176,27 @@ class Settings:
     )
 
     @classmethod
-    def load(cls, get: Callable[[str], str | None]) -> Settings:
+    def load(
+        cls, get: Callable[[str], str | None], on_bad: Callable[[InvalidSetting], object] | None = None
+    ) -> Settings:
         """
         Read every setting.
 
-        :param get: the configured text of a setting of this section, None where none is given.
+        :param get: the configured text of a setting of this section, None where none is given. It may raise
+            ``InvalidSetting`` for a text that cannot be read.
+        :param on_bad: told of each value that cannot work, which then has its default; None: the first one is raised.
         :raises InvalidSetting: naming the setting, its value and what is allowed.
         """
         values: dict[str, Any] = {}
         for one in fields(cls):
-            text = get(one.name)
-            if text is not None and text.strip():
-                values[one.name] = _parse(one, text.strip())
+            try:
+                text = get(one.name)
+                if text is not None and text.strip():
+                    values[one.name] = _parse(one, text.strip())
+            except InvalidSetting as bad:
+                if on_bad is None:
+                    raise
+                on_bad(bad)
         return cls(**values)
 
     @classmethod

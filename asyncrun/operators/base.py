@@ -10,10 +10,11 @@ from warnings import warn  # Airflow replaces the name `warnings` in modules wit
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions._internal.types import NOTSET, ArgNotSet
+from msgspec import to_builtins
 
 from asyncrun.model.errors import InvalidArgument
 from asyncrun.model.refs import AwsTarget
-from asyncrun.spec.values import check_botocore_config, is_unrendered
+from asyncrun.spec.values import Kind, check_botocore_config, check_type, is_unrendered
 
 
 def with_aws_fields(*names: str) -> tuple[str, ...]:
@@ -53,8 +54,26 @@ class AwsOperator(BaseOperator):
         self.region_name = region_name if isinstance(region, ArgNotSet) else _old_region(region, region_name)
         self.verify = verify
         self.botocore_config = botocore_config
-        if botocore_config is not None:
-            check_botocore_config(botocore_config)
+        self._check_target()
+
+    def _check_target(self) -> None:
+        """Refuse what could not be stored with a deferred task: that would be found out only after the launch."""
+        check_type("verify", self.verify, (bool, str, type(None)), "True, False, or the path of a CA bundle as text")
+        if self.botocore_config is None:
+            return
+        check_botocore_config(self.botocore_config)
+        if is_unrendered(self.botocore_config):
+            return
+        for name, value in self.botocore_config.items():
+            try:
+                to_builtins(value)
+            except (TypeError, ValueError, RecursionError):
+                raise InvalidArgument(
+                    f"botocore_config[{name!r}]",
+                    Kind(value),
+                    "text, numbers, lists and dicts, since it is stored with the deferred task: put anything else into "
+                    'the Airflow connection (extra, config_kwargs; there "signature_version": "unsigned" is text)',
+                ) from None
 
     @property
     def target(self) -> AwsTarget:

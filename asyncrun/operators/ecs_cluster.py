@@ -69,13 +69,11 @@ class _ClusterOperator(AwsOperator):
         )
         trigger = EcsClusterTrigger(watch.to_dict())
         if as_bool("deferrable", self.deferrable):
-            with airflow_errors():
-                settings = remote.settings()
             self.defer(
                 trigger=trigger,
                 method_name="execute_complete",
                 kwargs={"cluster_arn": watch.cluster},
-                timeout=backstop(watch, settings),
+                timeout=backstop(watch, remote.running_settings()),
             )
         with airflow_errors():
             event = remote.wait_here(trigger)
@@ -141,6 +139,7 @@ class EcsCreateClusterOperator(_ClusterOperator):
 
         with airflow_errors():
             self._check()
+            remote.settings()  # a mistake in them refuses before anything is done
             self.log.info("Creating cluster %s", self.cluster_name)
             cluster = remote.ask_aws(self.target, work, log=self.log)
         return self._wait_for(context, cluster)
@@ -174,6 +173,7 @@ class EcsDeleteClusterOperator(_ClusterOperator):
 
         with airflow_errors():
             self._check()
+            remote.settings()  # a mistake in them refuses before anything is done
             self.log.info("Deleting cluster %s", self.cluster_name)
             cluster = remote.call_aws(self.target, work, log=self.log)
         return self._wait_for(context, cluster)

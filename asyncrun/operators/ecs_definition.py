@@ -66,6 +66,7 @@ class EcsRegisterTaskDefinitionOperator(AwsOperator):
 
         with airflow_errors():
             self._check()
+            remote.settings()  # a mistake in them refuses before anything is done
             names = ", ".join(names_of(self.container_definitions))
             self.log.info("Registering task definition %s with containers %s", self.family, names)
             definition = remote.ask_aws(self.target, work, log=self.log)
@@ -106,6 +107,7 @@ class EcsDeregisterTaskDefinitionOperator(AwsOperator):
 
         with airflow_errors():
             self._check()
+            remote.settings()  # a mistake in them refuses before anything is done
             self.log.info("Deregistering task definition %s", self.task_definition)
             definition = remote.call_aws(self.target, work, log=self.log)
         arn = str(definition["taskDefinitionArn"])

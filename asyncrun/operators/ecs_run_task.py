@@ -192,6 +192,7 @@ class EcsRunTaskOperator(AwsOperator):
 
     def _check(self) -> None:
         """Refuse what cannot work; called where the DAG is parsed, and again with rendered values."""
+        self._check_target()
         check_run_task(RunTaskArguments.of(self))
         check_quota_retry(self.quota_retry)
         exit_code_test(self.skip_on_exit_code)
@@ -219,11 +220,11 @@ class EcsRunTaskOperator(AwsOperator):
             self._check()
             settings = remote.settings()
             notes = self._notes(context)
-            launching = launching_of(self, context["ti"], settings, notes)
+            launching = launching_of(self, context["ti"], settings, notes, self._refuse_if_killed)
             self.log.info("Launching ECS task definition %s in cluster %s", self.task_definition, self.cluster)
             try:
                 self._ref, is_new = launching.launch()
-            except BaseException:  # a time-out or a kill too: a launch that was not answered must not be left behind
+            except BaseException:  # a time-out or a kill too: what was placed, or may be, must not be left behind
                 launching.take_back()
                 raise
         return self._after_launch(context, settings, notes, Launched(self._ref, is_new, began))
@@ -235,8 +236,7 @@ class EcsRunTaskOperator(AwsOperator):
         try:
             notes.write(launched.ref, LaunchPhase.LAUNCHED)
             run_control.announce(self, context["ti"], launched.ref)
-            if self._killed:
-                raise KilledWhileLaunching("the Airflow task was killed while its ECS task was being launched")
+            self._refuse_if_killed()
             if not self._flag("wait_for_completion"):
                 self.log.info("Not waiting for ECS task %s: wait_for_completion=False", launched.ref.task_arn)
                 notes.write(launched.ref, LaunchPhase.SETTLED)
@@ -255,6 +255,10 @@ class EcsRunTaskOperator(AwsOperator):
             # What an earlier try launched is not ours to stop because this one failed; a kill is meant for it.
             if not done and (self._killed or (launched.is_new and self._flag("stop_task_on_failure"))):
                 self._stop("the Airflow task was killed" if self._killed else "the Airflow task failed")
+
+    def _refuse_if_killed(self) -> None:
+        if self._killed:
+            raise KilledWhileLaunching("the Airflow task was killed while its ECS task was being launched")
 
     def _defer(self, watch: EcsTaskWatch, settings: Settings, notes: LaunchNotes) -> None:
         from asyncrun.triggers.ecs import EcsTaskTrigger

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from asyncrun.model.errors import AccessDenied, AsyncrunError, RemoteError
+from asyncrun.model.errors import AccessDenied, AsyncrunError, LaunchRefused, RemoteError
 from asyncrun.model.refs import AwsTarget, EcsTaskRef, LaunchPhase, LaunchRecord
 from asyncrun.operators import remote
 from asyncrun.operators.launch_notes import LaunchNotes
@@ -44,6 +44,7 @@ class Launching:
     :param request: RunTask's arguments, with ``startedBy`` and ``clientToken``.
     :param reattach: look first for a run that an earlier try launched; None: do not.
     :param quota_retry: the operator's argument.
+    :param before_request: called before each RunTask; it raises where the Airflow task was killed meanwhile.
     :param log: the task's.
     """
 
@@ -54,10 +55,11 @@ class Launching:
         *,
         reattach: Reattach | None,
         quota_retry: Mapping[str, float] | None,
+        before_request: Callable[[], None],
         log: Any,
     ) -> None:
         self._target, self._request, self._reattach, self._quota_retry = target, request, reattach, quota_retry
-        self._log = log
+        self._before_request, self._log = before_request, log
         self._launcher: EcsLauncher | None = None
 
     def launch(self) -> tuple[EcsTaskRef, bool]:
@@ -73,7 +75,7 @@ class Launching:
         from asyncrun.launch.ecs import EcsLauncher, RetryPolicy
 
         retry = RetryPolicy(**self._quota_retry) if self._quota_retry is not None else None
-        self._launcher = EcsLauncher(access.ecs, retry=retry)
+        self._launcher = EcsLauncher(access.ecs, retry, self._before_request)
         launcher, reattach = self._launcher, self._reattach
         if reattach is not None:
             try:
@@ -114,42 +116,54 @@ class Launching:
 
     def take_back(self) -> None:
         """
-        After a launch that failed or was interrupted: stop what an unanswered request may have placed.
+        After a launch that failed or was interrupted: stop what it placed, or may have placed.
 
         Only logs: another error is under way, and this may be called while a signal is handled.
         """
-        if self._launcher is None or self._launcher.unanswered is None:
+        interrupted = self._launcher
+        if interrupted is None or (interrupted.placed is None and interrupted.unanswered is None):
             return
-        unanswered = self._launcher.unanswered
+        settings = remote.running_settings()
 
-        async def work(access: AwsAccess) -> bool:
+        async def work(access: AwsAccess, on_hidden: Callable[[], None]) -> bool:
             from asyncrun.launch.ecs import EcsLauncher
 
-            launcher = EcsLauncher(access.ecs)
-            launcher.unanswered = unanswered  # again, where this is repeated: the token makes that safe
-            ref = await launcher.take_back()
-            self._log.warning("Stopping ECS task %s, which was launched though nothing said so", ref)
+            launcher = EcsLauncher(access.ecs)  # the interrupted one's way to AWS is closed
+            launcher.placed, launcher.unanswered = interrupted.placed, interrupted.unanswered
+            try:
+                ref = await launcher.take_back(missing_grace=settings.missing_grace, on_hidden=on_hidden)
+            finally:
+                interrupted.placed, interrupted.unanswered = launcher.placed, launcher.unanswered
+            self._log.warning("Stopping ECS task %s: its launch was interrupted, and nobody waits for it", ref)
             return True
 
         try:
-            if remote.ask_aws_from_signal(self._target, work, limit=remote.settings().kill_grace, log=self._log):
+            if remote.ask_aws_from_signal(self._target, work, settings=settings, log=self._log):
                 return
             reason = "AWS did not answer in time"
+        except LaunchRefused:  # nothing was placed
+            return
         except AsyncrunError as error:
             reason = str(error)
         self._log.error(
-            "An ECS task may have been launched in cluster %s, and could not be stopped; look for startedBy %s (%s)",
+            "%s in cluster %s, and could not be stopped; look for startedBy %s (%s)",
+            f"ECS task {interrupted.placed} was launched"
+            if interrupted.placed
+            else "An ECS task may have been launched",
             self._request["cluster"],
             self._request["startedBy"],
             reason,
         )
 
 
-def launching_of(operator: Any, ti: Any, settings: Settings, notes: LaunchNotes) -> Launching:
+def launching_of(
+    operator: Any, ti: Any, settings: Settings, notes: LaunchNotes, before_request: Callable[[], None]
+) -> Launching:
     """
     The launch that an ``EcsRunTaskOperator`` with rendered arguments wants.
 
     :param notes: what an earlier try left there is read with ``reattach``.
+    :param before_request: see ``Launching``.
     """
     started_by, reattach = owner_started_by(operator.owner), None
     if as_bool("reattach", operator.reattach):
@@ -157,4 +171,11 @@ def launching_of(operator: Any, ti: Any, settings: Settings, notes: LaunchNotes)
         started_by = reattach_started_by(ti.dag_id, ti.task_id, ti.run_id, index, settings.deployment)
         reattach = Reattach(notes.read(), settings.missing_grace)
     request = run_task_request(RunTaskArguments.of(operator), started_by=started_by, client_token=client_token(ti.id))
-    return Launching(operator.target, request, reattach=reattach, quota_retry=operator.quota_retry, log=operator.log)
+    return Launching(
+        operator.target,
+        request,
+        reattach=reattach,
+        quota_retry=operator.quota_retry,
+        before_request=before_request,
+        log=operator.log,
+    )

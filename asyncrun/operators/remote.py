@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AsyncExitStack
 from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncrun.model.refs import AwsTarget
@@ -21,13 +22,20 @@ T = TypeVar("T")
 
 def settings() -> Settings:
     """
-    Section ``[asyncrun]`` of Airflow's configuration.
+    Section ``[asyncrun]`` of Airflow's configuration, for what begins something: to be read before it does.
 
     :raises InvalidSetting: a value in it cannot work.
     """
     from asyncrun.clients.config import load_settings
 
     return load_settings()
+
+
+def running_settings() -> Settings:
+    """The same for what watches or stops what already runs: a value that cannot work is said, and has its default."""
+    from asyncrun.clients.config import running_settings as load
+
+    return load().settings
 
 
 def call_aws(target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]], *, log: Any) -> T:
@@ -45,7 +53,8 @@ def call_aws(target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]], *, lo
         try:
             async with AsyncExitStack() as stack:
                 access = await patiently(
-                    lambda: stack.enter_async_context(open_aws(target, settings())), lambda why: log.warning("%s", why)
+                    lambda: stack.enter_async_context(open_aws(target, running_settings())),
+                    lambda why: log.warning("%s", why),
                 )
                 return await work(access)
         finally:
@@ -70,7 +79,7 @@ def ask_aws(target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]], *, log
 
 
 def ask_aws_from_signal(
-    target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]], *, limit: float, log: Any
+    target: AwsTarget, work: Callable[[AwsAccess, Callable[[], None]], Awaitable[T]], *, settings: Settings, log: Any
 ) -> T | None:
     """
     The same from a signal handler or any other place where this thread may already run an event loop.
@@ -78,12 +87,21 @@ def ask_aws_from_signal(
     The SDK calls ``on_kill`` in its handler of SIGTERM, in the main thread, between two steps of whatever runs there:
     possibly our own loop, where ``asyncio.run`` is refused. So the calls are made in a thread.
 
-    :param limit: seconds to wait for the thread; it goes on after that, as long as the process lives.
+    :param work: its second argument is to be called when ECS has answered that it does not show the task (yet).
+    :param settings: the thread is waited for as long as ``kill_grace``, and if ECS gave that answer, ``missing_grace``
+        more: then the task is shown, or known to be gone. It goes on after that, as long as the process lives.
     :return: None where it took longer.
     """
+    hidden = Event()
+
+    async def asked(access: AwsAccess) -> T:
+        return await work(access, hidden.set)
+
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="asyncrun-stop")
     try:
-        return pool.submit(partial(contextvars.copy_context().run, ask_aws, target, work, log=log)).result(limit)
+        answer = pool.submit(partial(contextvars.copy_context().run, ask_aws, target, asked, log=log))
+        wait([answer], settings.kill_grace)
+        return answer.result(settings.missing_grace if hidden.is_set() else 0)
     except TimeoutError:
         return None
     finally:

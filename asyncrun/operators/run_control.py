@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from asyncrun.model.errors import AsyncrunError
 from asyncrun.model.event import CompletionEvent
-from asyncrun.model.outcome import Verdict
+from asyncrun.model.outcome import ContainerOutcome, Outcome, Verdict
 from asyncrun.model.refs import AwsTarget, EcsTaskRef
 from asyncrun.model.stopping import stop_reason
 from asyncrun.operators import remote
@@ -63,18 +65,19 @@ def stop(target: AwsTarget, ref: EcsTaskRef, why: str, log: Any) -> bool:
     :param why: ends the sentence "Stopped by Airflow: ..."; ECS shows it as ``stoppedReason``.
     :return: whether AWS has confirmed it.
     """
+    settings = remote.running_settings()
 
-    settings = remote.settings()
-
-    async def work(access: AwsAccess) -> bool:
+    async def work(access: AwsAccess, on_hidden: Callable[[], None]) -> bool:
         from asyncrun.launch.ecs import EcsLauncher
 
-        await EcsLauncher(access.ecs).stop(ref, stop_reason(why), missing_grace=settings.missing_grace)
+        await EcsLauncher(access.ecs).stop(
+            ref, stop_reason(why), missing_grace=settings.missing_grace, on_hidden=on_hidden
+        )
         return True
 
     log.warning("Stopping ECS task %s: %s", ref.task_arn, why)
     try:
-        if remote.ask_aws_from_signal(target, work, limit=settings.kill_grace, log=log):
+        if remote.ask_aws_from_signal(target, work, settings=settings, log=log):
             return True
         log.error("AWS has not confirmed in time that ECS task %s is being stopped", ref.task_arn)
     except AsyncrunError as error:
@@ -110,16 +113,37 @@ def raise_for_end(completion: CompletionEvent, *, skips: Callable[[int], bool], 
 
     :param skips: whether an exit code skips the task.
     :param lines: how many of the last log lines a failure's message shows at most.
-    :raises AirflowSkipException: the deciding container's exit code skips.
+    :raises AirflowSkipException: its exit code skips, and nothing else failed.
     :raises AirflowException: it did not end well; one of ``asyncrun.operators.errors``.
     """
     from airflow.sdk.exceptions import AirflowSkipException
 
-    outcome = completion.outcome
-    if outcome.verdict is Verdict.FAILED and outcome.exit_code is not None and skips(outcome.exit_code):
+    skipping = _skipping_container(completion.outcome, skips)
+    if skipping is not None:
         raise AirflowSkipException(
-            f"container {outcome.decided_by!r} exited with {outcome.exit_code}, which is in skip_on_exit_code"
+            f"container {skipping.name!r} exited with {skipping.exit_code}, which is in skip_on_exit_code"
         )
     failure = failure_of(completion, lines=lines)
     if failure is not None:
         raise failure
+
+
+def _skipping_container(outcome: Outcome, skips: Callable[[int], bool]) -> ContainerOutcome | None:
+    """
+    The container whose exit code skips the task, None where none does.
+
+    It is the one to blame for a failure. Where another one that takes part in the verdict failed by itself, too (that
+    ECS stopped it because the task was over does not count), its code must skip as well: a real failure is not hidden.
+    """
+    from asyncrun.model.ecs_outcome import to_blame
+
+    if outcome.verdict is not Verdict.FAILED:
+        return None
+
+    def failed_by_itself(one: ContainerOutcome) -> bool:
+        return to_blame(replace(outcome, containers=(one,), decided_by=None)) is not None
+
+    blamed = to_blame(outcome)
+    failed = [one for one in outcome.containers if one is blamed or failed_by_itself(one)]
+    skipped = all(one.exit_code is not None and skips(one.exit_code) for one in failed)
+    return blamed if skipped else None

@@ -97,7 +97,7 @@ class EcsStateSensor(AwsOperator, BaseSensorOperator):
         with airflow_errors():
             self._check()
             state = state_name(remote.ask_aws(self.target, self._read_state, log=self.log))
-            grace = remote.settings().missing_grace
+        grace = remote.running_settings().missing_grace
         if state != MISSING or self._is_missing_meant():
             return self._judge(self._state_of_missing if state == MISSING else state)
         if time.time() - self._missing_began(context) >= grace:
@@ -155,11 +155,11 @@ class EcsStateSensor(AwsOperator, BaseSensorOperator):
         if type(self).poke is not EcsStateSensor.poke:
             self.log.info("Waiting in the worker: %s overrides poke()", type(self).__name__)
             return super().execute(context)
+        with airflow_errors():
+            settings = remote.settings()
         limit = limit_of(self._longest()).after(time.time())
         if self._poke_before_deferral():
             return None
-        with airflow_errors():
-            settings = remote.settings()
         watch = self._watch(
             {
                 "target": self.target,

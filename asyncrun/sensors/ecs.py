@@ -10,6 +10,7 @@ from asyncrun.operators.base import with_aws_fields
 from asyncrun.sensors.base import EcsStateSensor
 from asyncrun.sensors.states import (
     MISSING,
+    NO_STATE,
     EcsClusterStates,
     EcsTaskDefinitionStates,
     EcsTaskStates,
@@ -184,8 +185,10 @@ class EcsTaskStateSensor(EcsStateSensor):
 
     async def _read_state(self, access: AwsAccess) -> str:
         described = await access.ecs.describe_tasks(self.cluster, [self.task])
-        # RunTask is eventually consistent: a task that is MISSING may only be young.
-        return str(described.items[0].get("lastStatus", "")) if described.items else EcsTaskStates.NONE
+        if described.items:
+            return str(described.items[0].get("lastStatus", ""))
+        # Whoever waits for NONE waits for just that.
+        return NO_STATE if state_name(self.target_state) == NO_STATE else MISSING
 
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from asyncrun.clients.config import load_settings, settings_metadata
+from asyncrun.clients import config
+from asyncrun.clients.config import load_settings, running_settings, settings_metadata
 from asyncrun.model.errors import InvalidSetting
 from asyncrun.model.settings import SECTION, Settings
 
@@ -115,3 +117,64 @@ def test_importing_the_clients_loads_no_sdk() -> None:
         "heavy = {'airflow', 'botocore', 'aiobotocore', 'boto3', 'aiohttp'} & set(sys.modules); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.fixture
+def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    load_settings()  # Airflow sets up logging anew when it is first imported, and takes pytest's handler away
+    load_settings.cache_clear()
+    monkeypatch.setattr(config, "_said", set())
+
+
+@pytest.mark.usefixtures("nothing_said")
+def test_what_already_runs_goes_on_with_the_default_of_each_setting_that_cannot_work(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__DESCRIBE_RATE", "many")
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__END_IN_TRIGGERER", "sometimes")
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__LOG_SLOT", "70")
+    for _ in range(3):
+        settings, troubles = running_settings()
+        assert settings == Settings(log_slot=70)
+        assert troubles == (
+            "[asyncrun] describe_rate = 'many' in Airflow's configuration cannot work: expected a number of calls/s, "
+            "at least 0.1 and at most 20. What already runs goes on with the default: 5",
+            "[asyncrun] end_in_triggerer = 'sometimes' in Airflow's configuration cannot work: expected auto or always "
+            "or never. What already runs goes on with the default: auto",
+        )
+    assert [(one.levelname, one.getMessage()) for one in caplog.records] == [("ERROR", text) for text in troubles]
+
+
+def test_without_a_mistake_they_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__LOG_SLOT", "70")
+    assert running_settings() == (load_settings(), ())
+
+
+@pytest.mark.usefixtures("nothing_said")
+def test_what_is_said_of_a_mistake_does_not_go_where_the_callers_log_goes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a triggerer a context variable leads a trigger's records into its task's log."""
+    monkeypatch.setenv("AIRFLOW__ASYNCRUN__DESCRIBE_RATE", "many")
+    whose = contextvars.ContextVar("whose", default="the process")
+    whose.set("a trigger")
+    seen: list[tuple[str, str]] = []
+    caplog.handler.addFilter(lambda record: seen.append((record.name, whose.get())) or True)
+    running_settings()
+    assert [where for name, where in seen if name == config.__name__] == ["the process"]
+
+
+def test_a_percent_sign_in_the_file_is_refused_by_name_and_does_not_end_what_runs(tmp_path: Path) -> None:
+    """Airflow's parser takes it for a reference to another value."""
+    (tmp_path / "airflow.cfg").write_text("[asyncrun]\nlog_rate = 5%\nlog_slot = 60\n")
+    code = (
+        "from asyncrun.clients.config import load_settings, running_settings; from asyncrun.model.errors import *\n"
+        "try: load_settings()\n"
+        "except InvalidSetting as error: print(error)\n"
+        "print(running_settings().settings.log_slot)"
+    )
+    here = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW_CONFIG": str(tmp_path / "airflow.cfg")}
+    ran = subprocess.run([sys.executable, "-c", code], env=here, check=True, capture_output=True, text=True)
+    said = "[asyncrun] log_rate = '5%' in Airflow's configuration cannot work: expected no '%' in airflow.cfg, or '%%'"
+    assert f"\n{said} for one\n" in f"\n{ran.stdout}"
+    assert ran.stdout.endswith("\n60\n")

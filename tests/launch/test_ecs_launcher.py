@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from asyncrun.model.errors import (
     NotShown,
     OutOfCapacity,
     RequestRefused,
+    Throttled,
     TokenConflict,
     Unavailable,
 )
@@ -29,6 +29,7 @@ pytestmark = pytest.mark.looptime
 ARN = "arn:aws:ecs:us-east-1:123456789012:task/c/0123"
 REQUEST = {"cluster": "c", "taskDefinition": "f:1", "clientToken": "t" * 60}
 PLACED = Described(items=[{"taskArn": ARN}], failures=[])
+THROTTLED = Throttled("Rate exceeded")
 NO_MEMORY = Described(items=[], failures=[Failure(arn="i-1", reason="RESOURCE:MEMORY")])
 
 
@@ -102,14 +103,92 @@ async def test_a_launch_that_was_never_answered_can_be_taken_back() -> None:
     assert [arn for _, arn, _ in ecs.stopped] == [ARN]
 
 
-@pytest.mark.parametrize("answer", [PLACED, NO_MEMORY, RequestRefused("no")])
-async def test_a_launch_that_was_answered_has_nothing_to_take_back(answer: Described | Exception) -> None:
-    ecs = Ecs(answer)
+@pytest.mark.parametrize("answers", [[NO_MEMORY], [RequestRefused("no")], [THROTTLED], [Unavailable("cut"), NO_MEMORY]])
+async def test_a_launch_that_was_answered_by_a_refusal_has_nothing_to_take_back(
+    answers: list[Described | Exception],
+) -> None:
+    ecs = Ecs(*answers)
     launcher = EcsLauncher(ecs)
-    with contextlib.suppress(OutOfCapacity, RequestRefused):
+    with pytest.raises((OutOfCapacity, RequestRefused, Throttled)):
         await launcher.launch(REQUEST)
+    ecs.answers, sent = [PLACED], len(ecs.requests)
     assert await launcher.take_back() is None
-    assert ecs.stopped == []
+    assert (len(ecs.requests), ecs.stopped) == (sent, [])
+
+
+@pytest.mark.parametrize("open_answer", [Unavailable("cut"), MalformedAnswer("half"), Described(items=[], failures=[])])
+async def test_what_leaves_a_launch_open_stays_open_though_it_is_throttled_afterwards(
+    open_answer: Described | Exception,
+) -> None:
+    ecs = Ecs(THROTTLED, open_answer, THROTTLED)
+    launcher = EcsLauncher(ecs)
+    with pytest.raises(Throttled):
+        await launcher.launch(REQUEST)
+    ecs.answers = [PLACED]
+    assert await launcher.take_back() == EcsTaskRef(cluster="c", task_arn=ARN)
+    assert len(ecs.stopped) == 1
+
+
+class Hanging(Ecs):
+    """After its answers it places a task and does not answer any more."""
+
+    async def run_task(self, request: Mapping[str, Any]) -> Described:
+        if not self.answers:
+            await asyncio.sleep(10_000)
+        answer = self.answers.pop(0)
+        self.requests.append(request)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.mark.parametrize(("seconds", "is_open"), [(0.3, False), (30, True)])
+async def test_a_launch_that_is_cancelled_is_open_only_while_a_call_is_under_way(seconds: float, is_open: bool) -> None:
+    ecs = Hanging(THROTTLED)  # and then there is at least half a second until the call that hangs
+    launcher = EcsLauncher(ecs)
+    launching = asyncio.create_task(launcher.launch(REQUEST))
+    await asyncio.sleep(seconds)
+    launching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await launching
+    ecs.answers = [PLACED]
+    assert bool(await launcher.take_back()) == is_open
+    assert [arn for _, arn, _ in ecs.stopped] == [ARN] * is_open
+
+
+async def test_what_was_placed_is_taken_back_without_asking_where_nobody_learnt_of_it() -> None:
+    ecs = Ecs(PLACED)
+    launcher = EcsLauncher(ecs)
+    await launcher.launch(REQUEST)
+    assert await launcher.take_back() == EcsTaskRef(cluster="c", task_arn=ARN)
+    assert (len(ecs.requests), len(ecs.stopped)) == (1, 1)
+    assert await launcher.take_back() is None
+
+
+async def test_taking_back_can_be_repeated_where_it_was_not_answered() -> None:
+    ecs = Ecs(PLACED)
+    launcher = EcsLauncher(ecs)
+    launcher.unanswered, ecs.answers = REQUEST, [Unavailable("cut"), PLACED]
+    with pytest.raises(Unavailable):
+        await launcher.take_back()
+    assert await launcher.take_back() == EcsTaskRef(cluster="c", task_arn=ARN)
+
+
+@pytest.mark.parametrize(("first", "is_open"), [(THROTTLED, False), (Unavailable("cut"), True)])
+async def test_nothing_more_is_sent_once_nobody_wants_the_task(first: Exception, is_open: bool) -> None:
+    class Killed(Exception):
+        pass
+
+    def before_request() -> None:
+        if ecs.requests:
+            raise Killed
+
+    ecs = Ecs(first, PLACED)
+    launcher = EcsLauncher(ecs, before_request=before_request)
+    with pytest.raises(Killed):
+        await launcher.launch(REQUEST)
+    assert len(ecs.requests) == 1
+    assert bool(await launcher.take_back()) == is_open
 
 
 async def test_no_room_is_an_error_at_once_without_quota_retry() -> None:
@@ -210,8 +289,12 @@ class Hiding(Ecs):
 @pytest.mark.parametrize("seconds", [0.5, 3, 50])
 async def test_a_young_task_that_ecs_does_not_show_yet_is_stopped_once_it_is_shown(seconds: float) -> None:
     ecs = Hiding(seconds)
-    await EcsLauncher(ecs).stop(EcsTaskRef(cluster="c", task_arn=ARN), "kill", launched_at=time.time())
+    hidden: list[int] = []
+    await EcsLauncher(ecs).stop(
+        EcsTaskRef(cluster="c", task_arn=ARN), "kill", launched_at=time.time(), on_hidden=lambda: hidden.append(1)
+    )
     assert len(ecs.stopped) == 1
+    assert len(hidden) == ecs.attempts - 1
     assert seconds <= asyncio.get_running_loop().time() <= seconds + 5.1
     assert ecs.attempts < 25
 
@@ -232,8 +315,18 @@ async def test_what_an_unanswered_launch_placed_is_stopped_although_it_is_not_sh
     ecs = Hiding(2)
     launcher = EcsLauncher(ecs)
     launcher.unanswered = REQUEST
-    assert await launcher.take_back() == EcsTaskRef(cluster="c", task_arn=ARN)
+    hidden: list[int] = []
+    assert await launcher.take_back(on_hidden=lambda: hidden.append(1)) == EcsTaskRef(cluster="c", task_arn=ARN)
     assert len(ecs.stopped) == 1
+    assert hidden
+
+
+async def test_the_taking_back_believes_in_a_missing_task_as_long_as_it_is_told() -> None:
+    ecs = Hiding(10_000)
+    launcher = EcsLauncher(ecs)
+    launcher.placed = EcsTaskRef(cluster="c", task_arn=ARN)
+    await launcher.take_back(missing_grace=7)
+    assert asyncio.get_running_loop().time() == pytest.approx(7, abs=0.1)
 
 
 def test_a_token_that_leaves_no_room_for_the_ordinal_is_refused() -> None:

@@ -179,15 +179,6 @@ def test_a_run_that_cannot_be_announced_is_stopped(aws: EmbeddedAws, worker: Any
         operator.on_kill()
 
 
-def test_kill_during_the_launch_stops_the_run(aws: EmbeddedAws, worker: Any) -> None:
-    operator = run_task("import time; time.sleep(60)")
-    operator.on_kill()  # there is no run yet
-    assert aws.control.calls("StopTask") == []
-    with pytest.raises(errors.KilledWhileLaunching, match="killed while its ECS task was being launched"):
-        worker.execute(operator, worker.context(operator))
-    assert len(aws.control.calls("StopTask")) == 1
-
-
 def test_kill_works_inside_a_running_event_loop(aws: EmbeddedAws, blocking_calls_fail: Any) -> None:
     """The SDK calls on_kill in its SIGTERM handler, in the main thread, which may be inside asyncio.run."""
     blocking_calls_fail.deactivate()  # a signal handler stops everything, also the event loop: on purpose

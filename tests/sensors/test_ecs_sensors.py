@@ -122,8 +122,9 @@ def test_pokes_in_the_worker_when_not_deferrable(aws: EmbeddedAws, worker: Any) 
 @pytest.mark.parametrize(
     ("make", "state"),
     [(lambda **given: cluster(cluster_name="nobody-made-this", **given), "cluster nobody-made-this is INACTIVE"),
-     (lambda **given: definition(task_definition="nobody", **given), "task definition nobody is MISSING")],
-    ids=["cluster", "definition"],
+     (lambda **given: definition(task_definition="nobody", **given), "task definition nobody is MISSING"),
+     (lambda **given: task("0" * 32, **given), f"ECS task {'0' * 32} in cluster default is MISSING")],
+    ids=["cluster", "definition", "task"],
 )  # fmt: skip
 def test_what_does_not_exist_fails_in_the_worker_after_the_grace(
     aws: EmbeddedAws, worker: Any, monkeypatch: pytest.MonkeyPatch, make: Any, state: str
@@ -269,6 +270,12 @@ def test_what_cannot_work_is_refused_at_parse(make: Any, message: str) -> None:
 def test_the_target_is_never_a_failure() -> None:
     assert task("t", target_state="STOPPED")._failing() == ()
     assert task("t", target_state=EcsTaskStates.STOPPED, failure_states={upstream.EcsTaskStates.NONE})._failing() == ()
+
+
+def test_who_waits_for_none_waits_until_ecs_does_not_know_the_task(aws: EmbeddedAws, worker: Any) -> None:
+    for deferrable in (True, False):
+        sensor = task("0" * 32, target_state=EcsTaskStates.NONE, deferrable=deferrable)
+        assert worker.execute(sensor, worker.context(sensor)) is None
 
 
 def test_none_as_failing_state_does_not_fail_a_task_that_ecs_does_not_know_yet(aws: EmbeddedAws, worker: Any) -> None:
