@@ -30,7 +30,7 @@ def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
 def _finished(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("%s failed", task.get_name(), exc_info=error)
+        log.error("%s failed; this is a defect of asyncrun", task.get_name(), exc_info=error)
 
 
 async def finish_all() -> None:

@@ -32,9 +32,9 @@ from asyncrun.triggers.kill import persist
 from asyncrun.triggers.metrics.endings import endings
 from asyncrun.triggers.opening import open_patiently
 from asyncrun.triggers.registry import Subscription
-from asyncrun.triggers.signal import Signal
 from asyncrun.triggers.subscribing import subscribe_task
 from asyncrun.triggers.tasklog import TaskLog
+from asyncrun.triggers.wakeup import Wakeup
 from asyncrun.triggers.watch.news import Broken, Gone, News, Recovered, Seen, Trouble
 
 _FIRST_LOOK = 30.0  # s; so long the deadline waits for the first news of the task
@@ -66,7 +66,7 @@ class EcsRun:
         self._access: AwsAccess | None = None
         self._state: EcsTaskState | None = None
         self._answer: PlanAnswer | None = None  # about the definition, once it is final
-        self._answered = Signal()
+        self._answered = Wakeup()
         self._ended: _Ended | None = None
         self._was_seen_alive = False
         self._error: RemoteError | None = None  # for which we gave up

@@ -43,4 +43,4 @@ class OwnedTasks:
         """A ``RemoteError`` is raised by those who wait for the task; here it is only marked as seen."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, RemoteError):
-            log.error("Task %s failed", task.get_name(), exc_info=error)
+            log.error("Task %s failed; this is a defect of asyncrun", task.get_name(), exc_info=error)

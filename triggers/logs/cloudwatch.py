@@ -183,7 +183,7 @@ class CloudWatchReader:
                     stream.refusal.unanswered()
                 await asyncio.sleep(self._trouble(str(error)))
             except Exception as error:
-                log.exception("Reading log group %s failed; it is tried again", self._group)
+                log.exception("Reading log group %s failed, a defect of asyncrun; it is tried again", self._group)
                 await asyncio.sleep(self._trouble(f"internal error: {type(error).__name__}"))
             else:
                 await self._pause()

@@ -12,7 +12,7 @@ from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.channel import Sink
 from asyncrun.triggers.logs.records import Record, RecordBuilder
 from asyncrun.triggers.logs.text import size_of
-from asyncrun.triggers.signal import Signal
+from asyncrun.triggers.wakeup import Wakeup
 
 # A run's reader pauses above the first; above the second when all runs together hold more than the third.
 RUN_QUEUE = 1 << 20
@@ -57,7 +57,7 @@ class RunLog:
         self._final: dict[str, tuple[int, str]] = {}
         self._queue: deque[Record] = deque()
         self._queued = 0
-        self._written = Signal()  # something left the queue for good
+        self._written = Wakeup()  # something left the queue for good
         self._writing = False
         self.closed = False
         self.in_turn = False  # the emitter's: whether it stands in the queue of turns
@@ -114,7 +114,7 @@ class RunLog:
         while self._queue or self._writing or (self._sink.fill() or 0) > self._backlog:
             if loop.time() >= give_up_at:
                 return False
-            # Not asyncio.timeout: see asyncrun.triggers.signal.
+            # Not asyncio.timeout: see asyncrun.triggers.wakeup.
             if self._queue or self._writing:
                 await self._written.wait(give_up_at - loop.time())
             else:

@@ -13,7 +13,7 @@ from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.cloudwatch import Following, reader_for
 from asyncrun.triggers.logs.drain import Ask, DrainRule, End
 from asyncrun.triggers.logs.run_log import RunLog
-from asyncrun.triggers.signal import Signal
+from asyncrun.triggers.wakeup import Wakeup
 
 # What CloudWatch took in together becomes readable together, or nearly: a pass that began that long after is complete.
 _SETTLED_MS = 500
@@ -80,7 +80,7 @@ class EcsLog:
     ) -> None:
         self._run_log, self._say, self._settings = run_log, say, settings
         self._said: set[str] = set()
-        self._changed = Signal()
+        self._changed = Wakeup()
         self._rule: DrainRule | None = None
         self._parts = [_Part(self, stream) for stream in streams]
         self._followings: list[Following] = []

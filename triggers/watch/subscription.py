@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Self
 
-from asyncrun.triggers.signal import Signal
+from asyncrun.triggers.wakeup import Wakeup
 from asyncrun.triggers.watch.feed import Feed
 from asyncrun.triggers.watch.news import Latest, News, Recovered, S, Trouble
 
@@ -30,7 +30,7 @@ class Subscription(Generic[S]):
         self.feed, self._leave = feed, leave
         self._sequence = 0
         self._told: Trouble | None = None
-        self._signal = Signal()
+        self._wakeup = Wakeup()
         self._waits = False
         self._closed = False
         feed.listeners.add(self)
@@ -72,7 +72,7 @@ class Subscription(Generic[S]):
                 left = None if give_up_at is None else give_up_at - asyncio.get_running_loop().time()
                 if left is not None and left <= _CLOCK_SLACK:
                     return None
-                await self._signal.wait(left)
+                await self._wakeup.wait(left)
         finally:
             self._waits = False
         raise SubscriptionClosed(f"the subscription to {self.ident} is closed")
@@ -93,7 +93,7 @@ class Subscription(Generic[S]):
 
     def wake(self) -> None:
         """Look at the feed again; called by the feed."""
-        self._signal.set()
+        self._wakeup.set()
 
     def close(self) -> None:
         """Leave; whoever waits in ``news()`` is told by ``SubscriptionClosed``. May be called again."""

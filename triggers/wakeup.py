@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 
-class Signal:
+class Wakeup:
     """
-    An event for one waiting task.
+    Wakes one waiting task, once for any number of reasons.
 
     ``asyncio.timeout`` ends a wait by cancelling the task. If a user's kill arrives in the same step of the loop, that
     second cancellation replaces the first one's message, by which the triggerer knows that it was a kill. Here a timer
@@ -31,7 +31,7 @@ class Signal:
         :return: False if the time was up first.
         """
         if self._waiter is not None:
-            raise RuntimeError("two tasks wait for one signal")
+            raise RuntimeError("two tasks wait for one wake-up")
         if not self._is_set and (seconds is None or seconds > 0):
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()

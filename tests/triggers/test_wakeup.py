@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from asyncrun.triggers.signal import Signal
+from asyncrun.triggers.wakeup import Wakeup
 
 pytestmark = pytest.mark.looptime
 
@@ -21,8 +21,8 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def by_signal(seconds: float) -> bool:
-    return await Signal().wait(seconds)
+async def by_wakeup(seconds: float) -> bool:
+    return await Wakeup().wait(seconds)
 
 
 async def by_timeout(seconds: float) -> bool:
@@ -63,11 +63,11 @@ async def killed_when_the_time_is_up(wait: Wait, *, kill_first: bool) -> tuple[o
 
 @pytest.mark.parametrize("kill_first", [True, False], ids=["kill first", "time-out first"])
 async def test_a_kill_in_the_step_in_which_the_time_is_up_keeps_its_message(*, kill_first: bool) -> None:
-    assert await killed_when_the_time_is_up(by_signal, kill_first=kill_first) == (KILL,)
+    assert await killed_when_the_time_is_up(by_wakeup, kill_first=kill_first) == (KILL,)
 
 
 async def test_asyncios_timeout_loses_that_message() -> None:
-    """Why ``Signal`` exists: the time-out's own cancellation, which has no message, takes the place of the kill's."""
+    """Why ``Wakeup`` exists: the time-out's own cancellation, which has no message, takes the place of the kill's."""
     endings = []
     for kill_first in (True, False):
         try:
@@ -78,65 +78,65 @@ async def test_asyncios_timeout_loses_that_message() -> None:
 
 
 async def test_waits_until_set_and_then_again() -> None:
-    signal, began = Signal(), now()
-    asyncio.get_running_loop().call_later(3, signal.set)
-    assert await signal.wait() is True
+    wakeup, began = Wakeup(), now()
+    asyncio.get_running_loop().call_later(3, wakeup.set)
+    assert await wakeup.wait() is True
     assert now() - began == 3
-    assert await signal.wait(2) is False
+    assert await wakeup.wait(2) is False
     assert now() - began == 5
 
 
 async def test_set_before_the_wait_lets_it_pass_once() -> None:
-    signal, began = Signal(), now()
-    signal.set()
-    signal.set()
-    assert await signal.wait(5) is True
+    wakeup, began = Wakeup(), now()
+    wakeup.set()
+    wakeup.set()
+    assert await wakeup.wait(5) is True
     assert now() == began
-    assert await signal.wait(5) is False
+    assert await wakeup.wait(5) is False
     assert now() - began == 5
 
 
 @pytest.mark.parametrize("seconds", [0, -1])
 async def test_no_time_left_does_not_wait_but_tells_what_was_set(seconds: float) -> None:
-    signal, began = Signal(), now()
-    assert await signal.wait(seconds) is False
-    signal.set()
-    assert await signal.wait(seconds) is True
+    wakeup, began = Wakeup(), now()
+    assert await wakeup.wait(seconds) is False
+    wakeup.set()
+    assert await wakeup.wait(seconds) is True
     assert now() == began
 
 
-async def test_a_cancelled_wait_loses_no_signal_and_leaves_no_timer() -> None:
-    signal, began = Signal(), now()
-    waiting = asyncio.create_task(signal.wait(10), name="waiting")
+async def test_a_cancelled_wait_loses_no_wakeup_and_leaves_no_timer() -> None:
+    wakeup, began = Wakeup(), now()
+    waiting = asyncio.create_task(wakeup.wait(10), name="waiting")
     await asyncio.sleep(1)
     waiting.cancel(KILL)
     with pytest.raises(asyncio.CancelledError) as caught:
         await waiting
     assert caught.value.args == (KILL,)
-    signal.set()
-    assert await signal.wait(100) is True
+    wakeup.set()
+    assert await wakeup.wait(100) is True
     assert now() - began == 1
-    assert await signal.wait(100) is False  # the first wait's timer, at 10 s, would have ended it
+    assert await wakeup.wait(100) is False  # the first wait's timer, at 10 s, would have ended it
     assert now() - began == 101
 
 
 async def test_set_and_killed_in_one_step_is_a_kill_and_the_signal_is_not_lost() -> None:
-    signal = Signal()
-    waiting = asyncio.create_task(signal.wait(10), name="waiting")
+    wakeup = Wakeup()
+    waiting = asyncio.create_task(wakeup.wait(10), name="waiting")
     await asyncio.sleep(1)
-    signal.set()
+    wakeup.set()
     waiting.cancel(KILL)
     with pytest.raises(asyncio.CancelledError) as caught:
         await waiting
     assert caught.value.args == (KILL,)
-    assert await signal.wait(1) is True
+    assert await wakeup.wait(1) is True
 
 
 async def test_two_waiters_are_refused() -> None:
-    signal = Signal()
-    waiting = asyncio.create_task(signal.wait(), name="waiting")
+    wakeup = Wakeup()
+    waiting = asyncio.create_task(wakeup.wait(), name="waiting")
     await asyncio.sleep(0)
-    with pytest.raises(RuntimeError, match="two tasks wait for one signal"):
-        await signal.wait()
-    signal.set()
+    with pytest.raises(RuntimeError, match="two tasks wait for one wake-up"):
+        await wakeup.wait()
+    wakeup.set()
     assert await waiting is True
