@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+from asyncrun.clients import budget
 from asyncrun.local.aws import EmbeddedAws
 
 FAMILY = "operators"
@@ -71,6 +72,7 @@ class Worker:
         return {"ti": ti or Ti(task.task_id), "task": task, "dag_run": run, **values}
 
     def execute(self, task: Any, context: dict[str, Any]) -> Any:
+        budget._buckets.clear()  # each task has a process of its own
         from airflow.sdk import DAG
         from airflow.sdk.bases.operator import ExecutorSafeguard
 

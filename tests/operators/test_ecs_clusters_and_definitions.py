@@ -94,7 +94,7 @@ def test_calls_that_are_not_answered_at_once_are_repeated(
 ) -> None:
     """The SDK tries twice by itself."""
     operations = ("CreateCluster", "DeleteCluster", "RegisterTaskDefinition", "DeregisterTaskDefinition")
-    aws.control.add_faults(*(Fault(one, kind, count=5) for one in operations))
+    aws.control.add_faults(*(Fault(one, kind, count=3) for one in operations))
     create = EcsCreateClusterOperator(task_id="c", cluster_name="patient", aws_conn_id=None)
     assert worker.execute(create, worker.context(create))["status"] == "ACTIVE"
     delete = EcsDeleteClusterOperator(task_id="d", cluster_name="patient", aws_conn_id=None)

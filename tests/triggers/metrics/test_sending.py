@@ -117,7 +117,7 @@ async def test_a_backend_that_fails_or_is_slow_hurts_nobody_and_is_told_once(
     class Broken:
         def __getattr__(self, name: str) -> Any:
             def fail(*args: object, **named: object) -> None:
-                time.sleep(0.5)
+                time.sleep(2)
                 raise ZeroDivisionError("a broken backend")
 
             return fail
@@ -137,7 +137,7 @@ async def test_a_backend_that_fails_or_is_slow_hurts_nobody_and_is_told_once(
     measuring.cancel()
     await asyncio.wait([measuring])
     await last_sent()
-    assert longest < 0.4
+    assert longest < 1.5  # the event loop never waited for the backend
     told = [record for record in caplog.records if "Metrics of asyncrun could not be sent" in record.getMessage()]
     assert len(told) == 1
     assert "defect" not in task_log.said()
