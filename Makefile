@@ -11,8 +11,8 @@ help: ## this list
 demo: .venv/installed ## run the example DAGs on a real Airflow with an embedded ECS (about a minute)
 	@$(BIN)/asyncrun demo $(DEMO_ARGS)
 
-# One process has the real Airflow, which mostly waits; the others run what is left. TEST_PROCESSES=0 runs all in one.
-TEST_PROCESSES ?= 2
+# One process has the real Airflow, and much waits: three for two cores. TEST_PROCESSES=0 runs all in one.
+TEST_PROCESSES ?= 3
 
 test: .venv/installed ## the tests, real Airflow included
 	@$(BIN)/pytest -n $(TEST_PROCESSES) $(TEST_ARGS)
