@@ -11,7 +11,7 @@ help: ## this list
 demo: .venv/installed ## run the example DAGs on a real Airflow with an embedded ECS (about a minute)
 	@$(BIN)/asyncrun demo $(DEMO_ARGS)
 
-# One process has the real Airflow, and much waits: three for two cores. TEST_PROCESSES=0 runs all in one.
+# One process has the real Airflow; it and many of the other tests wait, so three keep two cores busy. TEST_PROCESSES=0 runs all in one.
 TEST_PROCESSES ?= 3
 
 test: .venv/installed ## the tests, real Airflow included
