@@ -7,15 +7,9 @@ import asyncio
 from asyncrun.clients.config import uploads_logs
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.per_loop import PerLoop
+from asyncrun.triggers.turns import Turns
 
-
-class _Turns:
-    """When the next run may end, in the event loop's time."""
-
-    next_at = 0.0
-
-
-_turns = PerLoop(_Turns)
+_turns = PerLoop(Turns)
 
 
 async def turn_to_end(settings: Settings) -> None:
@@ -27,7 +21,5 @@ async def turn_to_end(settings: Settings) -> None:
     """
     if not uploads_logs():
         return
-    now, turns = asyncio.get_running_loop().time(), _turns()
-    turn = max(now, turns.next_at)
-    turns.next_at = turn + 1 / settings.ends_per_second
-    await asyncio.sleep(turn - now)
+    turn = _turns().take(settings.ends_per_second)
+    await asyncio.sleep(turn - asyncio.get_running_loop().time())

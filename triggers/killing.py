@@ -19,6 +19,7 @@ from asyncrun.model.stopping import stop_reason
 from asyncrun.triggers.kill import Fate, TaskId, fate_of
 from asyncrun.triggers.per_loop import PerLoop
 from asyncrun.triggers.tasklog import TaskLog
+from asyncrun.triggers.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +43,7 @@ class Stoppable(Protocol):
         """
 
 
-class _Turns:
-    """When the next run may be stopped, in the event loop's time."""
-
-    next_at = 0.0
-
-
-_turns = PerLoop(_Turns)
+_turns = PerLoop(Turns)
 
 
 class Killing:
@@ -132,7 +127,5 @@ async def turn_to_stop(settings: Settings) -> None:
 
     AWS's budget would make them wait too, but behind the decision: here it can be asked for again.
     """
-    now, turns = asyncio.get_running_loop().time(), _turns()
-    turn = max(now, turns.next_at)
-    turns.next_at = turn + 1 / settings.stop_rate
-    await asyncio.sleep(max(0.0, turn // _FRESH * _FRESH - now))
+    turn = _turns().take(settings.stop_rate)
+    await asyncio.sleep(max(0.0, turn // _FRESH * _FRESH - asyncio.get_running_loop().time()))

@@ -8,20 +8,14 @@ no permission, but a way to STS, which private networks often lack.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-_ARN = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:(\d{12}):")
+from asyncrun.model.arns import account_of
+
 # Members of ECS's answers that name what is in the caller's own account. Not ``failures``: they repeat what was asked.
 _OWN = ("tasks", "clusters", "taskArns", "task", "cluster", "taskDefinition")
 _ARNS = ("taskArn", "clusterArn", "taskDefinitionArn")
-
-
-def account_of(arn: object) -> str | None:
-    """The account number in an ARN; None if there is none, or it is no ARN."""
-    found = _ARN.match(arn) if isinstance(arn, str) else None
-    return found.group(1) if found else None
 
 
 def account_in(answer: Mapping[str, Any]) -> str | None:

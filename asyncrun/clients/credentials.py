@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from asyncrun.clients.accounts import account_of
 from asyncrun.clients.faults import sdk_errors, translate
 from asyncrun.clients.refresh import refresh_in_threads
 from asyncrun.clients.wording import Call
+from asyncrun.model.arns import account_of
 from asyncrun.model.errors import AccessDenied, CredentialsExpired, RemoteError, RequestRefused, Unavailable
 from asyncrun.model.refs import AwsTarget
 

@@ -107,10 +107,17 @@ def to_blame(outcome: Outcome) -> ContainerOutcome | None:
     ends with 143, or with 0.
     """
     chosen = outcome.container(outcome.decided_by)
-    if outcome.verdict not in (Verdict.FAILED, Verdict.NEVER_STARTED) or (chosen and _failed_by_itself(chosen)):
+    if outcome.verdict not in (Verdict.FAILED, Verdict.NEVER_STARTED) or (chosen and failed_by_itself(chosen)):
         return chosen
-    failed = (one for one in outcome.containers if one.essential and _failed_by_itself(one))
+    failed = (one for one in outcome.containers if one.essential and failed_by_itself(one))
     return next(failed, chosen)
+
+
+def failed_by_itself(container: ContainerOutcome) -> bool:
+    """Whether it ended badly, and not only because ECS stopped it."""
+    if container.exit_code is None:
+        return bool(container.reason)
+    return container.exit_code not in _ENDED_BY_STOP or container.reason.startswith("OutOfMemory")
 
 
 def _essential_names(state: EcsTaskState, plan: TaskPlan | None) -> frozenset[str]:
@@ -149,7 +156,7 @@ def _decider(containers: list[ContainerOutcome], plan: TaskPlan | None, wanted: 
     # Without a definition nothing says which container is the main one, and the answer's order means nothing: one that
     # failed by itself decides, else one that ended well, else any.
     by_name = sorted(containers, key=lambda one: one.name)
-    failed = [one for one in by_name if _failed_by_itself(one)]
+    failed = [one for one in by_name if failed_by_itself(one)]
     well = [one for one in by_name if one.exit_code == 0]
     return next((one.name for one in (*failed, *well, *by_name)), None)
 
@@ -171,7 +178,7 @@ def _verdict(
         return Verdict.SUCCEEDED
     if chosen is None or (chosen.exit_code is None and state.started_at is None):
         return Verdict.NEVER_STARTED
-    failed = _failed_by_itself(chosen) or _failed_beside(containers, chosen)
+    failed = failed_by_itself(chosen) or _failed_beside(containers, chosen)
     # Where ECS does not say why it ended: a signal was what we asked for.
     return Verdict.STOPPED if stopping and not state.stop_code and not failed else Verdict.FAILED
 
@@ -184,13 +191,7 @@ def _failed_beside(containers: list[ContainerOutcome], chosen: ContainerOutcome)
     failure, unless ECS gives that container a reason of its own (out of memory is 137 as well). No code and no
     reason is a container that never came to run because the task was over.
     """
-    return any(_failed_by_itself(one) for one in containers if one.essential and one is not chosen)
-
-
-def _failed_by_itself(container: ContainerOutcome) -> bool:
-    if container.exit_code is None:
-        return bool(container.reason)
-    return container.exit_code not in _ENDED_BY_STOP or container.reason.startswith("OutOfMemory")
+    return any(failed_by_itself(one) for one in containers if one.essential and one is not chosen)
 
 
 def _all_exited(containers: list[ContainerOutcome]) -> bool:

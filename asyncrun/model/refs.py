@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from asyncrun.model.arns import account_of, region_of
 from asyncrun.model.stored import from_plain, to_plain
 
 
@@ -29,16 +30,12 @@ class EcsTaskRef(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def region(self) -> str | None:
         """Region of the ARN, or None if the ARN has an unknown form."""
-        return self._part(3)
+        return region_of(self.task_arn)
 
     @property
     def account(self) -> str | None:
         """Account number of the ARN, or None if the ARN has an unknown form."""
-        return self._part(4)
-
-    def _part(self, index: int) -> str | None:
-        parts = self.task_arn.split(":", 5)
-        return parts[index] or None if len(parts) == 6 else None
+        return account_of(self.task_arn)
 
     def __str__(self) -> str:
         return self.task_arn

@@ -12,7 +12,6 @@ from asyncrun.model.refs import EcsTaskRef, LaunchPhase, LaunchRecord
 STORE_KEY = "asyncrun_run"
 """Key in the task state store; the next release must still find it there."""
 
-
 _TAKEN_AGAIN = "should nobody note more, the next try takes over this ECS task also when it has ended"
 _CONSEQUENCES = {
     LaunchPhase.LAUNCHED: "should this worker die, the next try finds the ECS task only while it runs",

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from asyncrun.model.errors import AsyncrunError
 from asyncrun.model.event import CompletionEvent
 from asyncrun.model.outcome import ContainerOutcome, Outcome, Verdict
@@ -135,15 +133,11 @@ def _skipping_container(outcome: Outcome, skips: Callable[[int], bool]) -> Conta
     It is the one to blame for a failure. Where another one that takes part in the verdict failed by itself, too (that
     ECS stopped it because the task was over does not count), its code must skip as well: a real failure is not hidden.
     """
-    from asyncrun.model.ecs_outcome import to_blame
+    from asyncrun.model.ecs_outcome import failed_by_itself, to_blame
 
     if outcome.verdict is not Verdict.FAILED:
         return None
-
-    def failed_by_itself(one: ContainerOutcome) -> bool:
-        return to_blame(replace(outcome, containers=(one,), decided_by=None)) is not None
-
     blamed = to_blame(outcome)
-    failed = [one for one in outcome.containers if one is blamed or failed_by_itself(one)]
+    failed = [one for one in outcome.containers if one is blamed or (one.essential and failed_by_itself(one))]
     skipped = all(one.exit_code is not None and skips(one.exit_code) for one in failed)
     return blamed if skipped else None

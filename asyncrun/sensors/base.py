@@ -29,8 +29,8 @@ class EcsStateSensor(AwsOperator, BaseSensorOperator):
     Base of the sensors.
 
     ``timeout``, ``execution_timeout``, ``soft_fail``, ``never_fail`` and ``silent_fail`` mean what they mean for every
-    sensor. While a sensor
-    is deferred, ``poke_interval`` and ``mode`` have no meaning: all sensors share the triggerer's watchers.
+    sensor. While a sensor is deferred, ``poke_interval`` and ``mode`` have no meaning: the triggerer's watchers are
+    shared by all.
 
     :param deferrable: True: poke once, then wait in the triggerer. False: poke in the worker, as ``mode`` says. A
         subclass that overrides ``poke`` is never deferred: the triggerer would not ask it.

@@ -294,20 +294,9 @@ class Batched:
         for stream in list(one.streams):
             if stream.way is Way.FILTER:
                 # GetLogEvents has no event ids: what it gives cannot be told from what was read.
-                stream.say_once(
-                    "withdrawn",
-                    "error",
-                    "The permission logs:FilterLogEvents was taken away while this log was read: lines are missing "
-                    f"until it is given back ({error})",
-                )
-                stream.told.add("refused")
+                self._group.say_withdrawn(stream, error)
                 if not self._group.refused(stream, error, _PROBE_LONGEST):
                     self._known.add(stream)
             else:
-                stream.say_once(
-                    "denied",
-                    "warning",
-                    "The permission logs:FilterLogEvents is missing: each log stream is read by itself with "
-                    f"logs:GetLogEvents, and with many runs lines arrive late ({error})",
-                )
+                self._group.say_denied(stream, error)
                 self._hand_to_get(stream)

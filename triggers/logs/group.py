@@ -97,6 +97,25 @@ class LogGroup:
             f"Check awslogs-group and awslogs-region of the task definition ({error})",
         )
 
+    def say_denied(self, stream: Stream, error: AccessDenied) -> None:
+        """FilterLogEvents is not allowed: for that stream's task log, once."""
+        stream.say_once(
+            "denied",
+            "warning",
+            "The permission logs:FilterLogEvents is missing: each log stream is read by itself with "
+            f"logs:GetLogEvents, and with many runs lines arrive late ({error})",
+        )
+
+    def say_withdrawn(self, stream: Stream, error: AccessDenied) -> None:
+        """FilterLogEvents is no longer allowed: for that stream's task log, once, in place of ``refused``'s warning."""
+        stream.say_once(
+            "withdrawn",
+            "error",
+            "The permission logs:FilterLogEvents was taken away while this log was read: lines are missing "
+            f"until it is given back ({error})",
+        )
+        stream.told.add("refused")
+
     def refused(self, stream: Stream, error: RemoteError, longest_wait: float) -> bool:
         """
         A call for that stream alone, or for all like it, was refused.

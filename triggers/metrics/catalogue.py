@@ -69,7 +69,7 @@ FAULTS = Metric(
 )  # fmt: skip
 RENEWALS = Metric(
     name="asyncrun.ecs.renewals", kind=Kind.COUNTER, unit="attempts", tags=_WATCHED,
-    meaning="attempts to renew the credentials because a whole round was refused",
+    meaning="attempts to renew the credentials because all calls of a round were refused, be it for their content",
 )  # fmt: skip
 CRASHES = Metric(
     name="asyncrun.ecs.crashes", kind=Kind.COUNTER, unit="crashes", tags=_WATCHED,

@@ -161,7 +161,7 @@ class Book(Generic[S]):
                 self._see(row, *self._questions.read(raw))
         except DATA_ERRORS as error:
             row.probed = False
-            row.unreadable(self._malformed(row, error), self._tuning.unreadable_limit)
+            row.unreadable(self._questions.unreadable(row.ident, error), self._tuning.unreadable_limit)
             self._drop_if_final(row)
         else:
             row.probed = False
@@ -181,7 +181,7 @@ class Book(Generic[S]):
             return
         row.probed = row.confirming = False
         text = f"{self._questions.what} {row.ident} cannot be described now: {failure.reason} {failure.detail}".strip()
-        row.unanswered(self._error(Unavailable, text, failure.reason), now, self._tuning.patience)
+        row.unanswered(self._questions.error(Unavailable, text, failure.reason), now, self._tuning.patience)
 
     def _missing(self, row: Row[S], now: float) -> None:
         state = self._questions.missing_state(row.ident)
@@ -207,7 +207,8 @@ class Book(Generic[S]):
             return
         for row in rows:
             text = f"the answer about {self._questions.what} {row.ident} does not say what it is about"
-            row.unreadable(self._given_up(self._error(MalformedAnswer, text)), self._tuning.unreadable_limit)
+            error = self._questions.error(MalformedAnswer, text)
+            row.unreadable(self._questions.advised(error), self._tuning.unreadable_limit)
             self._drop_if_final(row)
             if not row.final:
                 self._probe([row])
@@ -240,7 +241,7 @@ class Book(Generic[S]):
         # Whatever the code says, all objects are refused like that while the credentials are of another account.
         row.count_refusal(now, error.code)
         if row.refused_for >= self._access_grace:
-            row.give_up(self._given_up(error))
+            row.give_up(self._questions.advised(error))
             self._drop_if_final(row)
             return
         row.refused(error, now, self._access_grace, patience=self._tuning.patience)
@@ -290,20 +291,6 @@ class Book(Generic[S]):
                 row.missing_at, row.confirming = None, False
         except DATA_ERRORS:
             log.warning("a pushed state of an %s cannot be read; it is ignored", self._questions.what, exc_info=True)
-
-    def _malformed(self, row: Row[S], error: Exception) -> RemoteError:
-        if isinstance(error, MalformedAnswer):
-            return self._given_up(error)
-        text = f"{self._questions.what} {row.ident} cannot be read: {error!r}"
-        return self._given_up(self._error(MalformedAnswer, text))
-
-    def _given_up(self, error: RemoteError) -> RemoteError:
-        """What is said of an object that is given up though nothing is known to be wrong with it."""
-        advice = self._questions.given_up
-        return error.advising(advice) if advice else error
-
-    def _error(self, kind: type[RemoteError], text: str, code: str = "") -> RemoteError:
-        return kind(text, service=self._questions.service, operation=self._questions.operation, code=code)
 
 
 def _short(arn: str) -> str:

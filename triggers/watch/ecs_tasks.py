@@ -15,7 +15,7 @@ from asyncrun.triggers.watch.questions import Questions, Tuning, text
 class _Tasks(Questions[EcsTaskState]):
     what = "ECS task"
     operation = "DescribeTasks"
-    given_up = "The ECS task may still be running."
+    advice = "The ECS task may still be running."
 
     def __init__(self, api: EcsApi, cluster: str) -> None:
         self._api, self._cluster = api, cluster

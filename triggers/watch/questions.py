@@ -10,7 +10,7 @@ import msgspec
 
 from asyncrun.clients.api import Described
 from asyncrun.model.backoff import Backoff
-from asyncrun.model.errors import MalformedAnswer
+from asyncrun.model.errors import MalformedAnswer, RemoteError
 from asyncrun.triggers.watch.news import S
 
 # What reading one object's data can raise, whatever it holds (int(inf) is an OverflowError).
@@ -66,8 +66,8 @@ class Questions(ABC, Generic[S]):
     service = "ecs"
     operation: str
     """The API's name of the call."""
-    given_up = ""
-    """A sentence for the error with which an object is given up."""
+    advice = ""
+    """A sentence for the error with which an object is given up though nothing is known to be wrong with it."""
     size = 100
     """Objects per call, at most."""
 
@@ -98,3 +98,21 @@ class Questions(ABC, Generic[S]):
     def missing_state(self, ident: str) -> S | None:  # noqa: ARG002 - for subclasses
         """The state of an object that the platform does not know, where that is a state and not a loss."""
         return None
+
+    def error(self, kind: type[RemoteError], text: str, code: str = "") -> RemoteError:
+        """An error about an answer of ``ask``."""
+        return kind(text, service=self.service, operation=self.operation, code=code)
+
+    def unreadable(self, ident: str, error: Exception) -> RemoteError:
+        """
+        What is said of an object that is given up because its data cannot be read.
+
+        :param error: one of ``DATA_ERRORS``.
+        """
+        if not isinstance(error, MalformedAnswer):
+            error = self.error(MalformedAnswer, f"{self.what} {ident} cannot be read: {error!r}")
+        return self.advised(error)
+
+    def advised(self, error: RemoteError) -> RemoteError:
+        """That error, with our advice."""
+        return error.advising(self.advice) if self.advice else error
