@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from asyncrun.clients import budget
+
 # looptime's plugin makes an event loop for a synchronous test that runs before the first asynchronous one, and nobody
 # closes it.
 asyncio.set_event_loop(None)
@@ -39,6 +41,12 @@ def blocking_calls_fail() -> Iterator[BlockBuster]:
             # An event loop of a thread's own, which nobody shares.
             function.can_block_in("asyncrun/clients/generation.py", "build")
         yield blockbuster
+
+
+@pytest.fixture(autouse=True)
+def fresh_budgets() -> None:
+    """Call budgets are a process's; what one test was throttled for is nothing to the next, nor its settings."""
+    budget._buckets.clear()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import pytest
 from asyncrun.clients.aws import close_all
 from asyncrun.model.settings import Settings
 from tests.clients.standin import StandIn
+from tests.support.connections import define_connection
 
 Connect = Callable[..., None]
 
@@ -45,14 +45,8 @@ def connect(monkeypatch: pytest.MonkeyPatch, aws: StandIn) -> Connect:
     def define(
         conn_id: str = "aws_test", *, login: str = "AKIDFIRST", password: str = "secret-word", **extra: Any
     ) -> None:
-        extra = {
-            "region_name": "eu-west-1",
-            "endpoint_url": aws.url,
-            "service_config": {"sts": {"endpoint_url": aws.url}},
-            **extra,
-        }
-        described = {"conn_type": "aws", "login": login, "password": password, "extra": extra}
-        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(described))
+        extra = {"region_name": "eu-west-1", **extra}
+        define_connection(monkeypatch, conn_id, aws.url, login=login, password=password, **extra)
 
     return define
 

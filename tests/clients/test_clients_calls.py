@@ -8,12 +8,11 @@ from asyncrun.clients.api import AwsAccess, EcsApi, Failure, LogEvent, LogsApi
 from asyncrun.clients.aws import open_aws
 from asyncrun.model.ecs import parse_task
 from asyncrun.model.errors import MalformedAnswer, NotFound, NotShown, RequestRefused, Unavailable
-from asyncrun.model.refs import AwsTarget
 from asyncrun.model.settings import Settings
 from tests.clients.conftest import Connect
 from tests.clients.standin import StandIn
+from tests.clients.support import TARGET
 
-TARGET = AwsTarget(conn_id="aws_test")
 ARN = "arn:aws:ecs:eu-west-1:123456789012:task/c/0123456789abcdef0123456789abcdef"
 pytestmark = pytest.mark.usefixtures("closing")
 

@@ -11,9 +11,7 @@ from asyncrun.model.refs import AwsTarget
 from asyncrun.model.settings import Settings
 from tests.clients.conftest import Connect
 from tests.clients.standin import StandIn
-
-TARGET = AwsTarget(conn_id="aws_test")
-ROLE = "arn:aws:iam::123456789012:role/runner"
+from tests.clients.support import ROLE, TARGET
 
 
 def test_fingerprint_changes_with_what_matters_and_tells_nothing(connect: Connect) -> None:

@@ -6,7 +6,6 @@ import copy
 import json
 import pickle
 import traceback
-from http import HTTPStatus
 
 import pytest
 
@@ -14,7 +13,6 @@ from asyncrun.clients.aws import open_aws
 from asyncrun.model.errors import (
     AccessDenied,
     CredentialsExpired,
-    MalformedAnswer,
     NotFound,
     RemoteError,
     RequestRefused,
@@ -22,12 +20,11 @@ from asyncrun.model.errors import (
     TokenConflict,
     Unavailable,
 )
-from asyncrun.model.refs import AwsTarget
 from asyncrun.model.settings import Settings
 from tests.clients.conftest import Connect
 from tests.clients.standin import StandIn
+from tests.clients.support import TARGET
 
-TARGET = AwsTarget(conn_id="aws_test")
 pytestmark = pytest.mark.usefixtures("closing")
 
 HERE = "ECS DescribeTasks in eu-west-1"
@@ -105,6 +102,7 @@ PASS_ROLE = (
     "User: arn:aws:sts::123456789012:assumed-role/air/flow is not authorized to perform: iam:PassRole on resource: "
     "arn:aws:iam::123456789012:role/task because no identity-based policy allows the iam:PassRole action"
 )
+
 BY_POLICY = (
     "User: arn:aws:iam::123456789012:user/air is not authorized to perform: ecs:RunTask on resource: "
     "arn:aws:ecs:eu-west-1:123456789012:task-definition/d:1 with an explicit deny in a service control policy"
@@ -144,96 +142,16 @@ async def test_denied_launch_names_what_was_denied_and_not_what_was_called(
     assert str(caught.value) == text
 
 
-async def test_no_answer_is_unavailable(aws: StandIn, connect: Connect, settings: Settings) -> None:
-    connect()
-    aws.reply("DescribeTasks", (0, None), (0, None))
+async def refused_environment(settings: Settings, environment: object) -> RequestRefused:
+    """How RunTask with that environment of a container is refused."""
+    request = {
+        "taskDefinition": "d",
+        "overrides": {"containerOverrides": [{"name": "c", "environment": environment}]},
+    }
     async with open_aws(TARGET, settings) as access:
-        with pytest.raises(Unavailable) as caught:
-            await access.ecs.describe_tasks("c", ["t"])
-        assert str(caught.value) == f"{HERE} got no answer (ConnectionClosedError)."
-    connect(conn_id="aws_away", endpoint_url="http://127.0.0.1:9")
-    async with open_aws(AwsTarget(conn_id="aws_away"), settings) as access:
-        with pytest.raises(Unavailable, match=r"got no answer \(EndpointConnectionError\)"):
-            await access.ecs.describe_tasks("c", ["t"])
-
-
-async def test_connection_cut_once_is_absorbed(aws: StandIn, connect: Connect, settings: Settings) -> None:
-    connect()
-    aws.reply("DescribeTasks", (0, None))
-    async with open_aws(TARGET, settings) as access:
-        assert (await access.ecs.describe_tasks("c", ["t"])).items == []
-
-
-@pytest.mark.parametrize("answer", ["not json", {"tasks": "none"}, {"failures": []}, [1]])
-async def test_answer_of_another_form_is_malformed(
-    aws: StandIn, connect: Connect, settings: Settings, answer: object
-) -> None:
-    connect()
-    aws.reply("DescribeTasks", (200, answer))
-    async with open_aws(TARGET, settings) as access:
-        with pytest.raises(MalformedAnswer, match=f"^The answer to {HERE} cannot be read: "):
-            await access.ecs.describe_tasks("c", ["t"])
-
-
-async def test_elements_that_are_no_objects_do_not_spoil_the_others(
-    aws: StandIn, connect: Connect, settings: Settings
-) -> None:
-    connect()
-    aws.reply("DescribeTasks", (200, {"tasks": ["a", {"taskArn": "t"}, 3]}))
-    async with open_aws(TARGET, settings) as access:
-        assert (await access.ecs.describe_tasks("c", ["t"])).items == [{"taskArn": "t"}]
-
-
-async def test_html_error_page_of_a_proxy_is_unavailable(aws: StandIn, connect: Connect, settings: Settings) -> None:
-    connect()
-    aws.reply("DescribeTasks", *[(502, "<html>bad gateway</html>")] * 2)
-    async with open_aws(TARGET, settings) as access:
-        with pytest.raises(Unavailable):
-            await access.ecs.describe_tasks("c", ["t"])
-
-
-@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 407, 408, 413, 421, 425, 503])
-async def test_an_error_without_a_code_of_aws_is_a_gateways_and_refuses_nothing(
-    aws: StandIn, connect: Connect, settings: Settings, status: int
-) -> None:
-    connect()
-    page = "<html><body>Sign in to go on</body></html>"
-    for operation in ("DescribeTasks", "FilterLogEvents", "RunTask"):
-        aws.reply(operation, *[(status, page)] * 2)
-    phrase = HTTPStatus(status).phrase
-    async with open_aws(TARGET, settings) as access:
-        with pytest.raises(Unavailable) as caught:
-            await access.ecs.describe_tasks("c", ["t"])
-        for call in (
-            access.logs().filter_log_events("g", ["s"], start_ms=0),
-            access.ecs.run_task({"taskDefinition": "d"}),
-        ):
-            with pytest.raises(Unavailable):
-                await call
-    assert type(caught.value) is Unavailable
-    assert caught.value.code == ""
-    assert str(caught.value) == (
-        f"{HERE} was answered without an error code of AWS (HTTP {status} {phrase}), so by something on the way, such "
-        "as a proxy or gateway: if it lasts, whoever manages the network must act."
-    )
-
-
-async def test_a_gateway_that_limits_the_rate_slows_us_down(aws: StandIn, connect: Connect, settings: Settings) -> None:
-    connect()
-    aws.reply("DescribeTasks", *[(429, "slow down")] * 2)
-    async with open_aws(TARGET, settings) as access:
-        with pytest.raises(Throttled, match=r"without an error code of AWS \(HTTP 429 Too Many Requests\)"):
-            await access.ecs.describe_tasks("c", ["t"])
-
-
-async def test_a_json_error_without_a_code_is_a_gateways_too(
-    aws: StandIn, connect: Connect, settings: Settings
-) -> None:
-    connect()
-    aws.reply("DescribeTasks", (400, {"message": "blocked by policy"}))
-    async with open_aws(TARGET, settings) as access:
-        with pytest.raises(Unavailable, match="HTTP 400 Bad Request"):
-            await access.ecs.describe_tasks("c", ["t"])
+        with pytest.raises(RequestRefused) as caught:
+            await access.ecs.run_task(request)
+    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -251,30 +169,16 @@ async def test_of_a_refused_argument_path_and_type_are_shown_whatever_its_value_
     aws: StandIn, connect: Connect, settings: Settings, environment: object, said: str
 ) -> None:
     connect()
-    request = {
-        "taskDefinition": "d",
-        "overrides": {"containerOverrides": [{"name": "c", "environment": environment}]},
-    }
-    async with open_aws(TARGET, settings) as access:
-        with pytest.raises(RequestRefused) as caught:
-            await access.ecs.run_task(request)
-    assert said in str(caught.value)
-    assert "S3CR3T" not in "".join(traceback.format_exception(caught.value))
+    error = await refused_environment(settings, environment)
+    assert said in str(error)
+    assert "S3CR3T" not in "".join(traceback.format_exception(error))
 
 
 async def test_refused_argument_is_named_without_its_value(aws: StandIn, connect: Connect, settings: Settings) -> None:
     connect()
-    environment = [{"name": "PASSWORD", "value": {"hunter2": 1}}]
-    request = {
-        "taskDefinition": "d",
-        "overrides": {"containerOverrides": [{"name": "c", "environment": environment}]},
-    }
-    async with open_aws(TARGET, settings) as access:
-        with pytest.raises(RequestRefused) as caught:
-            await access.ecs.run_task(request)
-    shown = "".join(traceback.format_exception(caught.value))
-    assert "overrides.containerOverrides[0].environment[0].value" in str(caught.value)
-    assert "hunter2" not in shown
+    error = await refused_environment(settings, [{"name": "PASSWORD", "value": {"hunter2": 1}}])
+    assert "overrides.containerOverrides[0].environment[0].value" in str(error)
+    assert "hunter2" not in "".join(traceback.format_exception(error))
     assert aws.count("RunTask") == 0
 
 

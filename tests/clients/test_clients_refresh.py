@@ -11,13 +11,10 @@ import pytest
 from asyncrun.clients.aws import open_aws
 from asyncrun.clients.refresh import RefreshFailed, ThreadedRefresh
 from asyncrun.model.errors import AccessDenied, Unavailable
-from asyncrun.model.refs import AwsTarget
 from asyncrun.model.settings import Settings
 from tests.clients.conftest import Connect, longest_step
 from tests.clients.standin import StandIn
-
-TARGET = AwsTarget(conn_id="aws_test")
-ROLE = "arn:aws:iam::123456789012:role/runner"
+from tests.clients.support import ROLE, TARGET
 
 
 @pytest.mark.usefixtures("closing")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -15,56 +12,15 @@ from asyncrun.model.errors import (
     AccessDenied,
     LaunchRefused,
     MalformedAnswer,
-    NotShown,
     OutOfCapacity,
     RequestRefused,
-    Throttled,
     TokenConflict,
     Unavailable,
 )
 from asyncrun.model.refs import EcsTaskRef
+from tests.launch.scripted_ecs import ARN, NO_MEMORY, PLACED, REQUEST, Ecs
 
 pytestmark = pytest.mark.looptime
-
-ARN = "arn:aws:ecs:us-east-1:123456789012:task/c/0123"
-REQUEST = {"cluster": "c", "taskDefinition": "f:1", "clientToken": "t" * 60}
-PLACED = Described(items=[{"taskArn": ARN}], failures=[])
-THROTTLED = Throttled("Rate exceeded")
-NO_MEMORY = Described(items=[], failures=[Failure(arn="i-1", reason="RESOURCE:MEMORY")])
-
-
-class Ecs:
-    """Answers RunTask from a script, and remembers what it was asked."""
-
-    key = "account"
-
-    def __init__(self, *answers: Described | Exception, tasks: Sequence[dict[str, Any]] = ()) -> None:
-        self.answers, self.tasks = list(answers), list(tasks)
-        self.requests: list[Mapping[str, Any]] = []
-        self.stopped: list[tuple[str, str, str]] = []
-
-    async def run_task(self, request: Mapping[str, Any]) -> Described:
-        self.requests.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def list_tasks(self, cluster: str, *, started_by: str, desired_status: str) -> list[str]:
-        return [t["taskArn"] for t in self.tasks if t["startedBy"] == started_by]
-
-    async def describe_tasks(self, cluster: str, arns: Sequence[str]) -> Described:
-        return Described(items=[t for t in self.tasks if t["taskArn"] in arns], failures=[])
-
-    async def stop_task(self, cluster: str, task_arn: str, reason: str) -> None:
-        self.stopped.append((cluster, task_arn, reason))
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        raise AssertionError(f"the launcher must not call {name}")
-
-    @property
-    def tokens(self) -> list[str]:
-        return [request["clientToken"] for request in self.requests]
 
 
 async def test_a_launch_is_one_call_with_the_token() -> None:
@@ -90,105 +46,6 @@ async def test_an_answer_that_cannot_be_read_is_asked_for_again_with_the_same_to
     ecs = Ecs(MalformedAnswer("a proxy's page"), PLACED)
     await EcsLauncher(ecs).launch(REQUEST)
     assert ecs.tokens == ["t" * 60 + "-0"] * 2
-
-
-async def test_a_launch_that_was_never_answered_can_be_taken_back() -> None:
-    ecs = Ecs(Unavailable("cut"), AccessDenied("expired meanwhile"))
-    launcher = EcsLauncher(ecs)
-    with pytest.raises(AccessDenied):
-        await launcher.launch(REQUEST)
-    ecs.answers = [PLACED]
-    assert await launcher.take_back() == EcsTaskRef(cluster="c", task_arn=ARN)
-    assert ecs.tokens == ["t" * 60 + "-0"] * 3
-    assert [arn for _, arn, _ in ecs.stopped] == [ARN]
-
-
-@pytest.mark.parametrize("answers", [[NO_MEMORY], [RequestRefused("no")], [THROTTLED], [Unavailable("cut"), NO_MEMORY]])
-async def test_a_launch_that_was_answered_by_a_refusal_has_nothing_to_take_back(
-    answers: list[Described | Exception],
-) -> None:
-    ecs = Ecs(*answers)
-    launcher = EcsLauncher(ecs)
-    with pytest.raises((OutOfCapacity, RequestRefused, Throttled)):
-        await launcher.launch(REQUEST)
-    ecs.answers, sent = [PLACED], len(ecs.requests)
-    assert await launcher.take_back() is None
-    assert (len(ecs.requests), ecs.stopped) == (sent, [])
-
-
-@pytest.mark.parametrize("open_answer", [Unavailable("cut"), MalformedAnswer("half"), Described(items=[], failures=[])])
-async def test_what_leaves_a_launch_open_stays_open_though_it_is_throttled_afterwards(
-    open_answer: Described | Exception,
-) -> None:
-    ecs = Ecs(THROTTLED, open_answer, THROTTLED)
-    launcher = EcsLauncher(ecs)
-    with pytest.raises(Throttled):
-        await launcher.launch(REQUEST)
-    ecs.answers = [PLACED]
-    assert await launcher.take_back() == EcsTaskRef(cluster="c", task_arn=ARN)
-    assert len(ecs.stopped) == 1
-
-
-class Hanging(Ecs):
-    """After its answers it places a task and does not answer any more."""
-
-    async def run_task(self, request: Mapping[str, Any]) -> Described:
-        if not self.answers:
-            await asyncio.sleep(10_000)
-        answer = self.answers.pop(0)
-        self.requests.append(request)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-@pytest.mark.parametrize(("seconds", "is_open"), [(0.3, False), (30, True)])
-async def test_a_launch_that_is_cancelled_is_open_only_while_a_call_is_under_way(seconds: float, is_open: bool) -> None:
-    ecs = Hanging(THROTTLED)  # and then there is at least half a second until the call that hangs
-    launcher = EcsLauncher(ecs)
-    launching = asyncio.create_task(launcher.launch(REQUEST))
-    await asyncio.sleep(seconds)
-    launching.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await launching
-    ecs.answers = [PLACED]
-    assert bool(await launcher.take_back()) == is_open
-    assert [arn for _, arn, _ in ecs.stopped] == [ARN] * is_open
-
-
-async def test_what_was_placed_is_taken_back_without_asking_where_nobody_learnt_of_it() -> None:
-    ecs = Ecs(PLACED)
-    launcher = EcsLauncher(ecs)
-    await launcher.launch(REQUEST)
-    assert await launcher.take_back() == EcsTaskRef(cluster="c", task_arn=ARN)
-    assert (len(ecs.requests), len(ecs.stopped)) == (1, 1)
-    assert await launcher.take_back() is None
-
-
-async def test_taking_back_can_be_repeated_where_it_was_not_answered() -> None:
-    ecs = Ecs(PLACED)
-    launcher = EcsLauncher(ecs)
-    launcher.unanswered, ecs.answers = REQUEST, [Unavailable("cut"), PLACED]
-    with pytest.raises(Unavailable):
-        await launcher.take_back()
-    assert await launcher.take_back() == EcsTaskRef(cluster="c", task_arn=ARN)
-
-
-@pytest.mark.parametrize(("first", "is_open"), [(THROTTLED, False), (Unavailable("cut"), True)])
-async def test_nothing_more_is_sent_once_nobody_wants_the_task(first: Exception, is_open: bool) -> None:
-    class Killed(Exception):
-        pass
-
-    def before_request() -> None:
-        if ecs.requests:
-            raise Killed
-
-    ecs = Ecs(first, PLACED)
-    launcher = EcsLauncher(ecs, before_request=before_request)
-    with pytest.raises(Killed):
-        await launcher.launch(REQUEST)
-    assert len(ecs.requests) == 1
-    assert bool(await launcher.take_back()) == is_open
 
 
 async def test_no_room_is_an_error_at_once_without_quota_retry() -> None:
@@ -262,71 +119,6 @@ async def test_find_existing_takes_the_oldest_that_still_runs() -> None:
     ecs = Ecs(PLACED, tasks=[task("new", 9), task("old", 5), task("over", 1, "STOPPED"), task("theirs", 0, by="them")])
     assert await EcsLauncher(ecs).find_existing("c", "us") == EcsTaskRef(cluster="c", task_arn="old")
     assert await EcsLauncher(ecs).find_existing("c", "nobody") is None
-
-
-async def test_stop_names_the_exact_task_and_a_reason_that_ecs_accepts() -> None:
-    ecs = Ecs(PLACED)
-    await EcsLauncher(ecs).stop(EcsTaskRef(cluster="c", task_arn=ARN), "because " * 100)
-    ((cluster, arn, reason),) = ecs.stopped
-    assert (cluster, arn, len(reason)) == ("c", ARN, 255)
-
-
-class Hiding(Ecs):
-    """Does not show the task before some moment of the event loop's time."""
-
-    def __init__(self, shown_after: float) -> None:
-        super().__init__(PLACED)
-        self.shown_at = asyncio.get_running_loop().time() + shown_after
-        self.attempts = 0
-
-    async def stop_task(self, cluster: str, task_arn: str, reason: str) -> None:
-        self.attempts += 1
-        if asyncio.get_running_loop().time() < self.shown_at:
-            raise NotShown("too young, or forgotten")
-        await super().stop_task(cluster, task_arn, reason)
-
-
-@pytest.mark.parametrize("seconds", [0.5, 3, 50])
-async def test_a_young_task_that_ecs_does_not_show_yet_is_stopped_once_it_is_shown(seconds: float) -> None:
-    ecs = Hiding(seconds)
-    hidden: list[int] = []
-    await EcsLauncher(ecs).stop(
-        EcsTaskRef(cluster="c", task_arn=ARN), "kill", launched_at=time.time(), on_hidden=lambda: hidden.append(1)
-    )
-    assert len(ecs.stopped) == 1
-    assert len(hidden) == ecs.attempts - 1
-    assert seconds <= asyncio.get_running_loop().time() <= seconds + 5.1
-    assert ecs.attempts < 25
-
-
-@pytest.mark.parametrize(("age", "grace", "waits"), [(0, 60, 60), (50, 60, 10), (61, 60, 0), (None, 60, 60), (5, 7, 2)])
-async def test_a_task_that_is_not_shown_when_the_grace_is_over_is_gone(
-    age: float | None, grace: float, waits: float
-) -> None:
-    ecs = Hiding(10_000)
-    began = None if age is None else time.time() - age
-    ref = EcsTaskRef(cluster="c", task_arn=ARN)
-    await EcsLauncher(ecs).stop(ref, "kill", launched_at=began, missing_grace=grace)
-    assert ecs.stopped == []
-    assert asyncio.get_running_loop().time() == pytest.approx(waits, abs=0.1)
-
-
-async def test_what_an_unanswered_launch_placed_is_stopped_although_it_is_not_shown_at_once() -> None:
-    ecs = Hiding(2)
-    launcher = EcsLauncher(ecs)
-    launcher.unanswered = REQUEST
-    hidden: list[int] = []
-    assert await launcher.take_back(on_hidden=lambda: hidden.append(1)) == EcsTaskRef(cluster="c", task_arn=ARN)
-    assert len(ecs.stopped) == 1
-    assert hidden
-
-
-async def test_the_taking_back_believes_in_a_missing_task_as_long_as_it_is_told() -> None:
-    ecs = Hiding(10_000)
-    launcher = EcsLauncher(ecs)
-    launcher.placed = EcsTaskRef(cluster="c", task_arn=ARN)
-    await launcher.take_back(missing_grace=7)
-    assert asyncio.get_running_loop().time() == pytest.approx(7, abs=0.1)
 
 
 def test_a_token_that_leaves_no_room_for_the_ordinal_is_refused() -> None:

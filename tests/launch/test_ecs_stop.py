@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from asyncrun.clients.aws import close_all, open_aws
+from asyncrun.clients.aws import open_aws
 from asyncrun.launch.ecs import EcsLauncher
 from asyncrun.local.aws import EmbeddedAws, EmbeddedAwsOptions
 from asyncrun.model.errors import NotShown
@@ -25,19 +25,14 @@ def hiding_lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
         yield Lab(aws)
 
 
-@pytest.fixture
-async def closing(no_leaked_tasks: None) -> AsyncIterator[None]:
-    yield
-    await close_all()
-
-
 @pytest.mark.usefixtures("closing")
 async def test_a_kill_right_after_the_launch_stops_the_task(hiding_lab: Lab) -> None:
     arn = await asyncio.to_thread(hiding_lab.run, container("sleep 60"))
     async with open_aws(AwsTarget(conn_id=None), Settings()) as access:
         with pytest.raises(NotShown):
             await access.ecs.stop_task("default", arn, "kill")
-        await EcsLauncher(access.ecs).stop(EcsTaskRef(cluster="default", task_arn=arn), "Stopped by Airflow: kill")
+        ref = EcsTaskRef(cluster="default", task_arn=arn)
+        await EcsLauncher(access.ecs).stop(ref, "Stopped by Airflow: kill", missing_grace=60)
         described = await access.ecs.describe_tasks("default", [arn])
     assert described.items[0]["desiredStatus"] == "STOPPED"
     assert described.items[0]["stoppedReason"] == "Stopped by Airflow: kill"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from asyncrun.clients.aws import close_all, open_aws
+from asyncrun.clients.aws import open_aws
 from asyncrun.launch.advice import advised
 from asyncrun.launch.ecs import EcsLauncher
 from asyncrun.local.aws import EmbeddedAws, EmbeddedAwsOptions, Fault
@@ -40,12 +40,6 @@ def lab(shared_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
         monkeypatch.setenv(name, value)
     yield shared_lab
     shared_lab.aws.control.clear_faults()
-
-
-@pytest.fixture
-async def closing(no_leaked_tasks: None) -> AsyncIterator[None]:
-    yield
-    await close_all()
 
 
 async def refused(request: dict[str, Any]) -> RemoteError:

@@ -15,6 +15,8 @@ from asyncrun.local.aws import EmbeddedAws
 
 FAMILY = "operators"
 GROUP = "/ecs/operators"
+FOREVER = "import time; time.sleep(60)"
+"""A program that outlasts its test."""
 
 
 class Ti:
@@ -32,6 +34,13 @@ class Ti:
     def xcom_pull(self, task_ids: str, key: str, map_indexes: int) -> Any:
         assert (task_ids, map_indexes) == (self.task_id, self.map_index)
         return self.xcoms.get(key)
+
+
+class Unwritable(Ti):
+    """Nothing can be announced."""
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        raise RuntimeError("the API server is away")
 
 
 class WorkerDied(BaseException):

@@ -18,9 +18,8 @@ from asyncrun.operators.ecs import (
     EcsRegisterTaskDefinitionOperator,
 )
 from asyncrun.sensors.ecs import EcsClusterStateSensor
-from tests.operators.support import Ti, described, run_task
+from tests.operators.support import FOREVER, Ti, described, run_task
 
-FOREVER = "import time; time.sleep(60)"
 SAID = "[asyncrun] log_rate = '2OO' in Airflow's configuration cannot work: expected a whole number of lines/s"
 
 

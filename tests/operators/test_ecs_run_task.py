@@ -15,7 +15,7 @@ from asyncrun.local.aws import EmbeddedAws, Fault
 from asyncrun.model.ecs_watch import EcsTaskWatch
 from asyncrun.model.refs import EcsTaskRef
 from asyncrun.operators import errors, run_control
-from tests.operators.support import Ti, boto, described, run_task
+from tests.operators.support import FOREVER, Ti, Unwritable, boto, described, run_task
 
 
 def deferral(worker: Any, operator: Any, context: Any) -> tuple[TaskDeferred, EcsTaskWatch]:
@@ -63,7 +63,7 @@ def test_the_same_try_launches_once_and_the_next_again(aws: EmbeddedAws, worker:
 
 def test_a_launch_whose_answer_is_lost_is_not_repeated(aws: EmbeddedAws, worker: Any) -> None:
     aws.control.add_faults(Fault("RunTask", "drop_answer", count=1))
-    operator = run_task("import time; time.sleep(60)", owner="lost-answer")
+    operator = run_task(FOREVER, owner="lost-answer")
     _, watch = deferral(worker, operator, worker.context(operator))
     running = boto(aws).list_tasks(cluster="default", startedBy="lost-answer")["taskArns"]
     assert running == [watch.ref.task_arn]
@@ -71,7 +71,7 @@ def test_a_launch_whose_answer_is_lost_is_not_repeated(aws: EmbeddedAws, worker:
 
 
 def test_reattach_takes_over_a_running_task_of_an_earlier_try(aws: EmbeddedAws, worker: Any) -> None:
-    operator = run_task("import time; time.sleep(60)", reattach="True")
+    operator = run_task(FOREVER, reattach="True")
     _, first = deferral(worker, operator, worker.context(operator, ti=Ti("run", run_id="r1")))
     second_context = worker.context(operator, ti=Ti("run", run_id="r1", try_number=2))
     _, second = deferral(worker, operator, second_context)
@@ -162,14 +162,9 @@ def test_an_unknown_task_definition_is_a_typed_error(aws: EmbeddedAws, worker: A
     assert caught.value.operation == "RunTask"
 
 
-class Unwritable(Ti):
-    def xcom_push(self, key: str, value: Any) -> None:
-        raise RuntimeError("the API server is away")
-
-
 @pytest.mark.parametrize("stops", [True, False])
 def test_a_run_that_cannot_be_announced_is_stopped(aws: EmbeddedAws, worker: Any, stops: bool) -> None:
-    operator = run_task("import time; time.sleep(60)", stop_task_on_failure=stops)
+    operator = run_task(FOREVER, stop_task_on_failure=stops)
     with pytest.raises(RuntimeError, match="the API server is away"):
         worker.execute(operator, worker.context(operator, ti=Unwritable("run")))
     assert len(aws.control.calls("StopTask")) == stops
@@ -202,7 +197,7 @@ def test_kill_works_inside_a_running_event_loop(aws: EmbeddedAws, blocking_calls
 def test_a_failed_deferral_stops_the_run(aws: EmbeddedAws, worker: Any) -> None:
     from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
 
-    operator = run_task("import time; time.sleep(60)")
+    operator = run_task(FOREVER)
     context = worker.context(operator)
     _, watch = deferral(worker, operator, context)
     resumed = run_task()

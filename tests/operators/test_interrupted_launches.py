@@ -14,14 +14,7 @@ from asyncrun.clients import aws as clients_aws
 from asyncrun.clients.config import load_settings
 from asyncrun.local.aws import EmbeddedAws, Fault
 from asyncrun.operators import errors, run_control
-from tests.operators.support import Store, Ti, boto, described, run_task
-
-FOREVER = "import time; time.sleep(60)"
-
-
-class Unwritable(Ti):
-    def xcom_push(self, key: str, value: Any) -> None:
-        raise RuntimeError("the API server is away")
+from tests.operators.support import FOREVER, Store, Ti, Unwritable, boto, described, run_task
 
 
 def running(aws: EmbeddedAws, owner: str) -> list[str]:

@@ -12,9 +12,7 @@ from asyncrun.model.ecs_watch import EcsTaskWatch
 from asyncrun.model.refs import EcsTaskRef, LaunchPhase, LaunchRecord
 from asyncrun.operators import errors
 from asyncrun.operators.launch_notes import STORE_KEY
-from tests.operators.support import DyingTi, Store, Ti, WorkerDied, boto, described, run_task
-
-FOREVER = "import time; time.sleep(60)"
+from tests.operators.support import FOREVER, DyingTi, Store, Ti, WorkerDied, boto, described, run_task
 
 
 class Tries:

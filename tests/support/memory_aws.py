@@ -36,7 +36,6 @@ class MemoryAws:
     """
 
     region = "us-east-1"
-    account: str | None = None
     ahead = 0.0
 
     def __init__(self, target: AwsTarget) -> None:
@@ -112,6 +111,8 @@ class MemoryAws:
             for at, text in enumerate(self.lines.get(name, ()))
         ]
         return LogPage(found, None)
+
+    def suppose_account(self, account: str) -> None: ...
 
     async def renew(self) -> None:
         await self._call("renew")

@@ -17,7 +17,9 @@ from airflow.sdk.log import logging_processors
 
 from asyncrun.clients.config import load_settings
 from asyncrun.local.aws import EmbeddedAws, EmbeddedAwsOptions
+from asyncrun.model.refs import AwsTarget
 from tests.support.lab import QUICK, Lab
+from tests.support.memory_aws import MemoryAws
 
 TRIGGER_ID = 7
 FAST = {
@@ -135,3 +137,11 @@ async def loop_closed(no_leaked_tasks: None) -> AsyncIterator[None]:
 
     yield
     await close_loop()
+
+
+@pytest.fixture
+async def memory(loop_closed: None) -> AsyncIterator[MemoryAws]:
+    """An AWS in memory where the SDK's own credentials lead to, left by all at the test's end."""
+    made = MemoryAws(AwsTarget(conn_id=None))
+    yield made
+    assert made.users == 0

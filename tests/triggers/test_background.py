@@ -10,11 +10,11 @@ import logging
 import pytest
 
 from asyncrun.triggers.background import finish_all, spawn
+from tests.support.kill import KILL
 
 pytestmark = pytest.mark.looptime
 
 LABEL = contextvars.ContextVar("LABEL", default="nobody's")
-KILL = "__airflow_user_action__"
 
 
 async def test_the_work_goes_on_when_the_one_who_started_it_is_cancelled_again_and_again() -> None:

@@ -15,6 +15,7 @@ import pytest
 from asyncrun.triggers.registry import Registry, SubscriptionClosed, registry
 from asyncrun.triggers.watch.feed import Feed
 from asyncrun.triggers.watch.news import Seen
+from tests.support.kill import KILL
 
 pytestmark = pytest.mark.looptime
 
@@ -170,10 +171,10 @@ async def test_cancelling_a_subscriber_in_news_loses_nothing_and_keeps_the_messa
     waiting = asyncio.create_task(subscription.news())
     await asyncio.sleep(1)
     desk.made[0].feeds["a"].publish(Seen(1))
-    waiting.cancel("__airflow_user_action__")
+    waiting.cancel(KILL)
     with pytest.raises(asyncio.CancelledError) as caught:
         await waiting
-    assert caught.value.args == ("__airflow_user_action__",)
+    assert caught.value.args == (KILL,)
     assert await subscription.news() == Seen(1)
 
 

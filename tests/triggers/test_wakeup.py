@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from asyncrun.triggers.wakeup import Wakeup
+from tests.support.kill import KILL
 
 pytestmark = pytest.mark.looptime
 
-KILL = "__airflow_user_action__"
 Wait = Callable[[float], Awaitable[object]]
 
 

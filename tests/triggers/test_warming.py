@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from types import SimpleNamespace
 
 import pytest
-from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+from airflow.triggers.base import TaskSuccessEvent
 
-from asyncrun.model.ecs_watch import EcsTaskWatch
-from asyncrun.model.refs import AwsTarget, EcsTaskRef
 from asyncrun.spec.ecs import RUN_XCOM_KEY
 from asyncrun.triggers.background import finish_all
 from asyncrun.triggers.ecs import EcsTaskTrigger, run_inline
 from tests.support.lab import Lab, container, logging_to
 from tests.support.supervisor import supervised
+from tests.support.triggers import event_of, trigger
 from tests.triggers.conftest import TRIGGER_ID, TaskLogReader
 
 pytestmark = pytest.mark.usefixtures("settings", "loop_closed")
 
 
-def trigger(arn: str) -> EcsTaskTrigger:
-    watch = EcsTaskWatch(
-        ref=EcsTaskRef(cluster="default", task_arn=arn), target=AwsTarget(conn_id=None), deferred_at=time.time(),
-        end_in_triggerer=True,
-    )  # fmt: skip
-    made = EcsTaskTrigger(watch.to_dict())
-    made.trigger_id = TRIGGER_ID
+def with_task_instance(arn: str) -> EcsTaskTrigger:
+    """A trigger that knows whose it is, as Airflow tells it."""
+    made = trigger(TRIGGER_ID, arn)
     made.task_instance = SimpleNamespace(  # type: ignore[assignment]
         id="0199b3f2-0000-7000-8000-000000000001", dag_id="d", run_id="r", task_id="t", map_index=-1
     )
     return made
-
-
-async def event_of(made: EcsTaskTrigger) -> TriggerEvent:
-    (event,) = [event async for event in made.run()]
-    return event
 
 
 async def test_the_first_run_asks_airflow_at_once_and_the_next_ones_do_not(
@@ -44,7 +33,7 @@ async def test_the_first_run_asks_airflow_at_once_and_the_next_ones_do_not(
 ) -> None:
     arn = str(await asyncio.to_thread(lab.run, container("sleep 60", **logging_to())))
     async with supervised(monkeypatch) as airflow:
-        runs = [asyncio.create_task(event_of(trigger(arn)), name=f"run {number}") for number in range(3)]
+        runs = [asyncio.create_task(event_of(with_task_instance(arn)), name=f"run {number}") for number in range(3)]
         async with asyncio.timeout(20):
             while not airflow.asked:  # noqa: ASYNC110 - the other side of a socket
                 await asyncio.sleep(0.02)
@@ -56,7 +45,7 @@ async def test_the_first_run_asks_airflow_at_once_and_the_next_ones_do_not(
 async def test_an_airflow_that_does_not_answer_holds_up_no_run(lab: Lab, task_log: TaskLogReader) -> None:
     """There is no supervisor at all here."""
     arn = str(await asyncio.to_thread(lab.run, container("echo hello", **logging_to())))
-    assert isinstance(await event_of(trigger(arn)), TaskSuccessEvent)
+    assert isinstance(await event_of(with_task_instance(arn)), TaskSuccessEvent)
     await finish_all()
     assert task_log.lines("main") == ["hello"]
     assert "Airflow" not in task_log.said()
@@ -65,5 +54,5 @@ async def test_an_airflow_that_does_not_answer_holds_up_no_run(lab: Lab, task_lo
 async def test_a_worker_does_not_ask(lab: Lab, task_log: TaskLogReader, monkeypatch: pytest.MonkeyPatch) -> None:
     arn = str(await asyncio.to_thread(lab.run, container("echo hello", **logging_to())))
     async with supervised(monkeypatch) as airflow:
-        await run_inline(trigger(arn))
+        await run_inline(with_task_instance(arn))
         assert airflow.asked == []

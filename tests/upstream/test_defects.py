@@ -46,6 +46,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 from asyncrun.local.aws.options import Fault
+from tests.support.kill import KILL
 from tests.support.lab import FARGATE, Lab, container, logging_to
 from tests.support.triggers import call, until
 
@@ -162,7 +163,7 @@ async def test_d6_a_killed_trigger_leaves_the_task_running(lab: Lab) -> None:
     made = trigger(arn)
     watching = asyncio.create_task(event_of(made), name="upstream's trigger")
     await until(lambda: lab.aws.control.calls("DescribeTasks"))
-    watching.cancel("__airflow_user_action__")
+    watching.cancel(KILL)
     await asyncio.wait([watching])
     await made.on_kill()
     assert TaskDoneTrigger.on_kill is BaseTrigger.on_kill

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from asyncrun.model.refs import AwsTarget
+from tests.support.connections import define_connection
 from tests.support.gateway import Gateway
 from tests.support.lab import Lab
-from tests.support.memory_aws import MemoryAws
 from tests.support.supervisor import Supervisor, supervised
-from tests.support.triggers import TARGET
 
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCY"
 
@@ -32,23 +30,10 @@ def connect(monkeypatch: pytest.MonkeyPatch, gateway: Gateway) -> Callable[..., 
     """Define an Airflow connection that leads through the gateway."""
 
     def define(target: AwsTarget, login: str, **extra: Any) -> None:
-        extra = {
-            "region_name": "us-east-1",
-            "endpoint_url": gateway.url,
-            "service_config": {"sts": {"endpoint_url": gateway.url}},
-            **extra,
-        }
-        described = {"conn_type": "aws", "login": login, "password": SECRET, "extra": extra}
-        monkeypatch.setenv(f"AIRFLOW_CONN_{str(target.conn_id).upper()}", json.dumps(described))
+        extra = {"region_name": "us-east-1", **extra}
+        define_connection(monkeypatch, str(target.conn_id), gateway.url, login=login, password=SECRET, **extra)
 
     return define
-
-
-@pytest.fixture
-async def memory(loop_closed: None) -> AsyncIterator[MemoryAws]:
-    made = MemoryAws(TARGET)
-    yield made
-    assert made.users == 0
 
 
 @pytest.fixture

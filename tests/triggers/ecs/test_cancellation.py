@@ -13,11 +13,10 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 import asyncrun.triggers.ecs as public
 from asyncrun.model.ecs_watch import EcsClusterWatch, EcsTaskDefinitionWatch, EcsTaskStateWatch
 from asyncrun.model.errors import Unavailable
+from tests.support.kill import KILL
 from tests.support.memory_aws import MemoryAws, arn_of, at, stream_of
 from tests.support.triggers import TARGET, trigger
 from tests.triggers.conftest import TaskLogReader
-
-KILL = "__airflow_user_action__"
 
 
 class Stepped:

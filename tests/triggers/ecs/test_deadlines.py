@@ -15,8 +15,6 @@ from tests.triggers.conftest import TaskLogReader
 
 pytestmark = pytest.mark.usefixtures("settings", "loop_closed")
 
-LINES = "for i in 1 2 3; do echo line $i; done"
-
 
 # D8
 async def test_the_deadline_stops_the_task_and_says_which_argument_set_it(lab: Lab, task_log: TaskLogReader) -> None:

@@ -14,6 +14,7 @@ from asyncrun.model.errors import Unavailable
 from asyncrun.model.outcome import Verdict
 from asyncrun.triggers.watch.questions import Tuning
 from tests.support.gateway import Gateway
+from tests.support.kill import KILL
 from tests.support.lab import Lab
 from tests.support.memory_aws import MemoryAws, at
 from tests.support.triggers import (
@@ -123,7 +124,7 @@ async def test_two_minutes_without_an_api_fail_nobody_and_one_that_is_killed_the
     runs = [start(trigger(number, memory.put(number))) for number in range(5)]
     away, began = Unavailable("the connection to AWS was refused"), loop.time()
     at(10, lambda: setattr(memory, "fault", lambda operation: away))
-    at(70, lambda: kill_one and runs[4].cancel("__airflow_user_action__"))
+    at(70, lambda: kill_one and runs[4].cancel(KILL))
     at(80, lambda: [memory.finish(0), memory.finish(1)])
     at(130, lambda: setattr(memory, "fault", lambda operation: None))
     at(200, lambda: [memory.finish(2), memory.finish(3, code=3), memory.finish(4)])
@@ -138,7 +139,7 @@ async def test_two_minutes_without_an_api_fail_nobody_and_one_that_is_killed_the
     if kill_one:
         with pytest.raises(asyncio.CancelledError) as caught:
             runs[4].result()
-        assert caught.value.args == ("__airflow_user_action__",)
+        assert caught.value.args == (KILL,)
     for number in range(4):
         text = said(task_log, number)
         assert text.count("cannot be seen at the moment; the watching goes on. the connection to AWS was refused") == 1

@@ -57,13 +57,11 @@ async def test_ten_thousand_lines_a_second_drown_nobody_else(lab: Lab, task_log:
     await hears(task_log, 0, "noise 0 0", "main")
     for number in (1, 2):
         await hears(task_log, number, "quiet 8", "main")
-    shown = max(int(one) for one in re.findall(r"noise (\d)", said(task_log, 0, "main")))
     events = await asyncio.gather(*runs)
     assert [type(event) for event in events] == [TaskSuccessEvent] * 3
     for number in (1, 2):
         assert said(task_log, number, "main").split("\n") == [f"quiet {i}" for i in range(1, 9)]
         assert "skipped" not in said(task_log, number)
-    assert shown <= 3
     lines = said(task_log, 0, "main").split("\n")
     assert lines[-1] == "the last line"
     assert lines[-2] == "noise 3 9999"

@@ -17,6 +17,7 @@ from asyncrun.model.errors import RemoteError, Throttled
 from asyncrun.spec.ecs import RUN_XCOM_KEY
 from asyncrun.triggers import background
 from asyncrun.triggers.background import finish_all
+from tests.support.kill import KILL
 from tests.support.memory_aws import MemoryAws, arn_of, at
 from tests.support.supervisor import Supervisor, in_virtual_time
 from tests.support.triggers import trigger
@@ -75,7 +76,7 @@ class Crowd:
     async def _as_airflow_does(self, on_kill: Callable[[], object]) -> None:
         work = asyncio.ensure_future(on_kill())  # type: ignore[call-overload]
         await asyncio.wait({work}, timeout=1)
-        work.cancel("__airflow_user_action__")
+        work.cancel(KILL)
         await asyncio.wait({work})
 
     async def settled(self) -> None:
@@ -202,7 +203,6 @@ async def test_a_triggerer_that_ends_stops_what_it_can_and_names_the_rest(
     await asyncio.sleep(2)  # half of it is known to be killed; of the others a few XComs have come
     crowd.airflow.silent = True
     stuck = arn_of(99)
-    counted = memory.fault
 
     async def never(cluster: str, task_arn: str, reason: str) -> None:
         if task_arn == stuck:
@@ -210,7 +210,6 @@ async def test_a_triggerer_that_ends_stops_what_it_can_and_names_the_rest(
         await MemoryAws.stop_task(memory, cluster, task_arn, reason)
 
     memory.stop_task = never  # type: ignore[method-assign]
-    memory.fault = counted
     began = asyncio.get_running_loop().time()
     left = [task for task in background._running if task.get_name().startswith("asyncrun")]
     for task in left:

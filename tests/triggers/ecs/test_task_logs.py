@@ -14,8 +14,6 @@ from tests.triggers.conftest import TRIGGER_ID, TaskLogReader
 
 pytestmark = pytest.mark.usefixtures("settings", "loop_closed")
 
-LINES = "for i in 1 2 3; do echo line $i; done"
-
 
 async def test_records_carry_the_sources_time_and_level(lab: Lab, task_log: TaskLogReader) -> None:
     before = time.time()

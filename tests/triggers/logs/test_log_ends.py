@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 
 from asyncrun.model.errors import Unavailable
+from asyncrun.triggers.logs.source import Drained
+from tests.support.kill import KILL
 from tests.triggers.logs.fakes import START, CloudWatch, MemorySink
 from tests.triggers.logs.runs import SETTINGS, STREAM, Run, clock
 
@@ -71,26 +73,26 @@ async def test_a_log_that_never_falls_silent_is_cut_at_the_limit_and_says_so() -
     ]
 
 
-async def test_a_drain_does_not_take_silence_of_the_api_for_the_end_of_the_log() -> None:
+async def ended_during_an_outage(until: float) -> tuple[Run, Drained]:
+    """A run of 20 s, whose last line shows at 22 s; CloudWatch does not answer from 10 s on, to ``until`` s."""
     api = CloudWatch(clock)
-    api.refuse = lambda *_: Unavailable("503") if START + 10 < clock() < START + 45 else None
+    api.refuse = lambda *_: Unavailable("503") if START + 10 < clock() < START + until else None
     api.put(STREAM, START + 1, "first")
     api.put(STREAM, START + 19, "last", visible=START + 22)
     with Run(api) as run:
         await asyncio.sleep(20)
         drained = await run.end(START + 20)
+    return run, drained
+
+
+async def test_a_drain_does_not_take_silence_of_the_api_for_the_end_of_the_log() -> None:
+    run, drained = await ended_during_an_outage(until=45)
     assert run.sink.lines == ["first", "last"]
     assert drained.complete
 
 
 async def test_time_in_which_cloudwatch_does_not_answer_is_not_taken_from_the_drain() -> None:
-    api = CloudWatch(clock)
-    api.refuse = lambda *_: Unavailable("503") if START + 10 < clock() < START + 200 else None
-    api.put(STREAM, START + 1, "first")
-    api.put(STREAM, START + 19, "last", visible=START + 22)
-    with Run(api) as run:
-        await asyncio.sleep(20)
-        drained = await run.end(START + 20)
+    run, drained = await ended_during_an_outage(until=200)
     assert run.sink.lines == ["first", "last"]
     assert drained.complete
     ((_, text),) = run.said
@@ -139,10 +141,10 @@ async def test_closing_while_draining_leaves_nothing_behind() -> None:
     with Run(api) as run:
         drain = asyncio.create_task(run.source.drain(None))
         await asyncio.sleep(3)
-        drain.cancel("__airflow_user_action__")
+        drain.cancel(KILL)
         with pytest.raises(asyncio.CancelledError) as caught:
             await drain
-    assert caught.value.args == ("__airflow_user_action__",)
+    assert caught.value.args == (KILL,)
 
 
 async def test_a_slow_pipe_delays_the_end_of_a_log_and_does_not_cut_it() -> None:

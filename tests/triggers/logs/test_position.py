@@ -195,13 +195,19 @@ async def test_single_lines_up_to_ten_minutes_late_show_while_the_run_goes_on_an
     )
 
 
+def busy_streams(api: CloudWatch, seconds: int) -> list[str]:
+    """Twenty streams that write a line each second."""
+    names = [f"busy/{n}" for n in range(20)]
+    for n in range(seconds):
+        for name in names:
+            api.put(name, START + n, f"{n}")
+    return names
+
+
 @pytest.mark.looptime
 async def test_a_stream_that_pauses_does_not_make_busy_ones_be_read_again_and_shows_soon_when_it_goes_on() -> None:
     api = CloudWatch(clock)
-    names = [f"busy/{n}" for n in range(20)]
-    for n in range(1000):
-        for name in names:
-            api.put(name, START + n, f"{n}")
+    names = busy_streams(api, 1000)
     for n in (0, 300, 301, 900):
         api.put(STREAM, START + n, f"{n}")
     runs = [Run(api, name) for name in names]
@@ -222,10 +228,7 @@ async def test_a_stream_that_pauses_does_not_make_busy_ones_be_read_again_and_sh
 async def test_a_quiet_stream_is_read_to_its_own_end_within_minutes_though_nothing_new_shows() -> None:
     """The driver sends old lines, and then there is nothing new that would show that the stream goes on."""
     api = CloudWatch(clock)
-    names = [f"busy/{n}" for n in range(20)]
-    for n in range(500):
-        for name in names:
-            api.put(name, START + n, f"{n}")
+    names = busy_streams(api, 500)
     api.put(STREAM, START, "first")
     api.put(STREAM, START + 50, "kept", visible=START + 350)
     runs = [Run(api, name) for name in names]

@@ -116,7 +116,7 @@ async def test_reading_goes_on_within_seconds_after_a_long_outage() -> None:
     with Run(api) as run:
         await asyncio.sleep(300 + 6)
         assert len(run.sink.lines) >= 300
-        assert len([calls for calls in api.calls if clock() > START + 10]) < 2 * 300
+        assert len(api.calls) < 2 * 300
 
 
 @pytest.mark.parametrize("operation", ["filter", "get"])
@@ -199,7 +199,7 @@ async def test_a_stream_that_cannot_be_read_costs_its_own_log_only(error: Except
     runs = {name: Run(api, name) for name in names}
     await asyncio.sleep(60)
     assert all(len(run.sink.lines) >= 11 for name, run in runs.items() if name != "s17")
-    assert runs["s17"].said[-1:] != ["error"]
+    assert "error" not in [level for level, _ in runs["s17"].said]
     await asyncio.sleep(20 + SETTINGS.access_grace - 60)
     assert [level for level, _ in runs["s17"].said] == ["warning"], "it may still pass"
     await asyncio.sleep(500 - 20 - SETTINGS.access_grace)

@@ -9,37 +9,21 @@ from typing import Any
 
 import pytest
 from airflow.sdk._shared.observability.metrics import stats
-from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+from airflow.triggers.base import TaskSuccessEvent
 
 from asyncrun.clients.config import load_settings
 from asyncrun.local.aws.options import Fault
-from asyncrun.model.ecs_watch import EcsTaskWatch
-from asyncrun.model.refs import AwsTarget, EcsTaskRef
-from asyncrun.triggers.ecs import EcsTaskTrigger, run_inline
+from asyncrun.triggers.ecs import run_inline
 from asyncrun.triggers.metrics.catalogue import CATALOGUE
 from asyncrun.triggers.metrics.reporter import reporter
 from asyncrun.triggers.registry import registry
 from tests.support.lab import Lab, container, logging_to
+from tests.support.triggers import call, event_of, trigger
 from tests.triggers.conftest import TRIGGER_ID, TaskLogReader
 from tests.triggers.metrics.conftest import HOST
 from tests.triggers.metrics.statsd import StatsdServer
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
-
-
-def trigger(arn: str) -> EcsTaskTrigger:
-    watch = EcsTaskWatch(
-        ref=EcsTaskRef(cluster="default", task_arn=arn), target=AwsTarget(conn_id=None), deferred_at=time.time(),
-        end_in_triggerer=True,
-    )  # fmt: skip
-    made = EcsTaskTrigger(watch.to_dict())
-    made.trigger_id = TRIGGER_ID
-    return made
-
-
-async def event_of(made: EcsTaskTrigger) -> TriggerEvent:
-    (event,) = [event async for event in made.run()]
-    return event
 
 
 async def run_of(lab: Lab, script: str) -> str:
@@ -57,18 +41,26 @@ def every_second(settings: pytest.MonkeyPatch, loop_closed: None) -> None:
     load_settings.cache_clear()
 
 
+async def watched_until_sent(
+    lab: Lab, statsd: StatsdServer, runs: str, go_on: Path, *, before: str = "true", after: str = "exit 0"
+) -> None:
+    """Watch a run that lasts until that metric has told of it, to its end."""
+    arn = await run_of(lab, f"{before}; until test -e '{go_on}'; do sleep 0.1; done; {after}")
+    watching = asyncio.create_task(event_of(trigger(TRIGGER_ID, arn)), name="trigger")
+    async with asyncio.timeout(20):
+        while 1 not in statsd.values(runs):  # noqa: ASYNC110 - what left is what counts
+            await asyncio.sleep(0.1)
+    await call(go_on.touch)
+    await watching
+
+
 @pytest.mark.usefixtures("every_second")
 async def test_a_run_shows_in_the_metrics_of_its_triggerer(
     lab: Lab, task_log: TaskLogReader, statsd: StatsdServer, tmp_path: Path
 ) -> None:
-    go_on = tmp_path / "go on"
-    arn = await run_of(lab, f"echo one; echo two; until test -e '{go_on}'; do sleep 0.1; done; exit 3")
-    watching = asyncio.create_task(event_of(trigger(arn)), name="trigger")
-    async with asyncio.timeout(20):
-        while 1 not in statsd.values(f"ecs.runs.{HOST}"):  # noqa: ASYNC110 - what left is what counts
-            await asyncio.sleep(0.1)
-    go_on.touch()
-    await watching
+    await watched_until_sent(
+        lab, statsd, f"ecs.runs.{HOST}", tmp_path / "go on", before="echo one; echo two", after="exit 3"
+    )
     await last_sent()
     assert max(statsd.values(f"ecs.watchers.{HOST}")) == 1
     assert statsd.values(f"ecs.runs.{HOST}")[-1] == statsd.values(f"ecs.watchers.{HOST}")[-1] == 0, "nothing is left"
@@ -86,11 +78,10 @@ async def test_a_run_shows_in_the_metrics_of_its_triggerer(
 
 @pytest.mark.usefixtures("every_second")
 async def test_where_tags_are_carried_they_tell_values_apart_and_names_do_not(
-    lab: Lab, task_log: TaskLogReader, tagged_statsd: StatsdServer
+    lab: Lab, task_log: TaskLogReader, tagged_statsd: StatsdServer, tmp_path: Path
 ) -> None:
-    await event_of(trigger(await run_of(lab, "sleep 1.5")))
+    await watched_until_sent(lab, tagged_statsd, f"ecs.runs,cluster=default,hostname={HOST}", tmp_path / "go on")
     await last_sent()
-    assert max(tagged_statsd.values(f"ecs.runs,cluster=default,hostname={HOST}")) == 1
     assert tagged_statsd.values(f"ecs.ended,verdict=succeeded,hostname={HOST}") == [1]
     assert tagged_statsd.values(f"logs.streams_missing,region=us-east-1,group=_lab,hostname={HOST}")
     assert any(name.startswith("airflow.asyncrun.calls,api=ecs-reads,") for name, _, _ in tagged_statsd.received())
@@ -103,7 +94,7 @@ async def test_throttled_answers_and_waiting_for_the_budget_show(
     settings.setenv("AIRFLOW__ASYNCRUN__DESCRIBE_RATE", "2")
     load_settings.cache_clear()
     await asyncio.to_thread(lab.aws.control.add_faults, Fault("DescribeTasks", "throttle", count=3))
-    await event_of(trigger(await run_of(lab, "sleep 2")))
+    await event_of(trigger(TRIGGER_ID, await run_of(lab, "sleep 2")))
     await last_sent()
     assert sum(statsd.values("calls_throttled.ecs-reads")) > 0
     assert sum(statsd.values("ecs.faults")) > 0
@@ -133,7 +124,7 @@ async def test_a_backend_that_fails_or_is_slow_hurts_nobody_and_is_told_once(
             longest = max(longest, time.monotonic() - before)
 
     measuring = asyncio.create_task(measure(), name="measure")
-    assert isinstance(await event_of(trigger(await run_of(lab, "sleep 3"))), TaskSuccessEvent)
+    assert isinstance(await event_of(trigger(TRIGGER_ID, await run_of(lab, "sleep 3"))), TaskSuccessEvent)
     measuring.cancel()
     await asyncio.wait([measuring])
     await last_sent()
@@ -145,13 +136,13 @@ async def test_a_backend_that_fails_or_is_slow_hurts_nobody_and_is_told_once(
 
 @pytest.mark.usefixtures("every_second")
 async def test_a_worker_that_waits_sends_none(lab: Lab, task_log: TaskLogReader, statsd: StatsdServer) -> None:
-    assert isinstance(await run_inline(trigger(await run_of(lab, "sleep 1.5"))), TaskSuccessEvent)
+    assert isinstance(await run_inline(trigger(TRIGGER_ID, await run_of(lab, "sleep 1.5"))), TaskSuccessEvent)
     assert statsd.received() == []
 
 
 @pytest.mark.usefixtures("every_second")
 async def test_without_metrics_in_airflow_there_is_no_task_for_them(lab: Lab, task_log: TaskLogReader) -> None:
-    watching = asyncio.create_task(event_of(trigger(await run_of(lab, "sleep 2"))), name="trigger")
+    watching = asyncio.create_task(event_of(trigger(TRIGGER_ID, await run_of(lab, "sleep 2"))), name="trigger")
     async with asyncio.timeout(20):
         while not registry().statistics():  # noqa: ASYNC110 - no signal of ours
             await asyncio.sleep(0.02)

@@ -26,6 +26,14 @@ class Watch:
         self.poller = EcsTaskPoller(self.api, "jobs", self.settings, self.renewal)  # type: ignore[arg-type]
         return self.poller
 
+    async def healthy(self, number: int) -> list[str]:
+        """Follow so many running tasks, until each has been seen."""
+        idents = [self.api.put(one) for one in range(number)]
+        self.follow(*idents)
+        await asyncio.sleep(3)
+        assert all(self.kinds(ident) == ["Seen"] for ident in idents)
+        return idents
+
     def subscribe(self, ident: str) -> Subscription[Any]:
         return self.registry.subscribe(("ecs", "jobs"), ident, self.make, linger=self.settings.watcher_linger)
 

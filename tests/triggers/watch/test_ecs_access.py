@@ -65,9 +65,7 @@ async def test_an_answer_ends_the_backing_off_of_renewals(watch: Watch) -> None:
 async def test_refused_access_is_told_at_once_and_is_fatal_after_the_grace(
     watch: Watch, kind: type[AccessDenied]
 ) -> None:
-    idents = [watch.api.put(one) for one in range(250)]
-    watch.follow(*idents)
-    await asyncio.sleep(3)
+    idents = await watch.healthy(250)
     watch.api.fault = lambda arns: kind("no")
     await asyncio.sleep(295)
     for ident in idents:

@@ -35,9 +35,7 @@ async def test_one_call_in_ten_throttled_is_counted_and_nobody_hears_of_it(watch
 
 @pytest.mark.parametrize("lasts", [9, 60, 600])
 async def test_the_end_of_an_outage_is_seen_within_seconds_however_long_it_was(watch: Watch, lasts: int) -> None:
-    idents = [watch.api.put(one) for one in range(350)]
-    watch.follow(*idents)
-    await asyncio.sleep(3)
+    idents = await watch.healthy(350)
     watch.api.fault = lambda arns: Unavailable("503")
     await asyncio.sleep(lasts)
     during = len(watch.api.calls)
@@ -53,9 +51,7 @@ async def test_the_end_of_an_outage_is_seen_within_seconds_however_long_it_was(w
     "error", [Unavailable("connection refused"), Throttled("Rate exceeded"), MalformedAnswer("<html>")]
 )
 async def test_two_hours_without_an_answer_are_said_once_and_fail_nothing(watch: Watch, error: Unavailable) -> None:
-    idents = [watch.api.put(one) for one in range(350)]
-    watch.follow(*idents)
-    await asyncio.sleep(3)
+    idents = await watch.healthy(350)
     watch.api.fault = lambda arns: error
     await asyncio.sleep(7200)
     assert all(watch.kinds(ident) == ["Seen", "Trouble"] for ident in idents)
@@ -80,9 +76,7 @@ async def test_a_hundred_batches_are_not_thrown_at_a_service_that_is_down(watch:
 
 async def test_those_who_were_not_asked_are_told_with_the_others(watch: Watch) -> None:
     """A round that is hopeless is given up after a few calls: the others would wait for their turn to be told."""
-    idents = [watch.api.put(one) for one in range(4000)]
-    watch.follow(*idents)
-    await asyncio.sleep(3)
+    idents = await watch.healthy(4000)
     calls = len(watch.api.calls)
     watch.api.fault = lambda arns: Unavailable("503")
     await asyncio.sleep(12)
