@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from asyncrun.clients.airflow import read_xcom, state_questions, task_states
-from asyncrun.clients.airflow_states import StatesQuestion, TaskKey
+from asyncrun.clients.airflow import read_xcom, task_states
+from asyncrun.clients.airflow_states import StatesQuestion, TaskKey, state_questions
+from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.errors import RemoteError, Unavailable
 from asyncrun.spec.ecs import RUN_XCOM_KEY
 from asyncrun.triggers.background import spawn
-from asyncrun.triggers.per_loop import PerLoop
 
 # Of the few messages that may be under way at a time the others belong to triggers that have something to write.
 _NOTES_UNDER_WAY = 2

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import msgspec
 
 from asyncrun.clients.api import EcsApi
+from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.backoff import Backoff
 from asyncrun.model.ecs_definition import TaskPlan, parse_definition
 from asyncrun.model.errors import (
@@ -22,7 +23,6 @@ from asyncrun.model.errors import (
     RemoteError,
     RequestRefused,
 )
-from asyncrun.triggers.per_loop import PerLoop
 
 log = logging.getLogger(__name__)
 

@@ -7,19 +7,11 @@ from collections.abc import Awaitable, Callable
 
 from asyncrun.model.errors import RemoteError, Unavailable
 from asyncrun.model.stopping import stop_reason
+from asyncrun.triggers.wakeup import is_due
 
 # After a StopTask a container has stopTimeout to end, which is 120 s at most on Fargate; then ECS tells.
 _STOP_PATIENCE = 150.0  # s
 _STOP_AGAIN = 15.0  # s between two attempts to stop
-
-
-def is_due(moment: float) -> bool:
-    """
-    Whether that time of the event loop has come.
-
-    A wait may return a rounding error too early, and must not be repeated for that.
-    """
-    return moment <= asyncio.get_running_loop().time() + 0.001
 
 
 class Deadline:

@@ -26,7 +26,7 @@ from asyncrun.model.event import RESULT_LIMIT, CompletionEvent, cut_last_lines, 
 from asyncrun.model.outcome import Outcome, StopCause, Verdict
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.definitions import PlanAnswer, definitions
-from asyncrun.triggers.ecs_deadline import Deadline, is_due
+from asyncrun.triggers.ecs_deadline import Deadline
 from asyncrun.triggers.ecs_log import EcsRunLog
 from asyncrun.triggers.kill import persist
 from asyncrun.triggers.metrics.endings import endings
@@ -34,7 +34,7 @@ from asyncrun.triggers.opening import open_patiently
 from asyncrun.triggers.registry import Subscription
 from asyncrun.triggers.subscribing import subscribe_task
 from asyncrun.triggers.tasklog import TaskLog
-from asyncrun.triggers.wakeup import Wakeup
+from asyncrun.triggers.wakeup import Wakeup, is_due
 from asyncrun.triggers.watch.news import Broken, Gone, News, Recovered, Seen, Trouble
 
 _FIRST_LOOK = 30.0  # s; so long the deadline waits for the first news of the task

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from asyncrun.clients.config import uploads_logs
+from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.settings import Settings
-from asyncrun.triggers.per_loop import PerLoop
 from asyncrun.triggers.turns import Turns
 
 _turns = PerLoop(Turns)

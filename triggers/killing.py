@@ -13,11 +13,11 @@ import logging
 from collections.abc import Mapping
 from typing import Protocol
 
+from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.errors import RemoteError
 from asyncrun.model.settings import Settings
 from asyncrun.model.stopping import stop_reason
 from asyncrun.triggers.kill import Fate, TaskId, fate_of
-from asyncrun.triggers.per_loop import PerLoop
 from asyncrun.triggers.tasklog import TaskLog
 from asyncrun.triggers.turns import Turns
 

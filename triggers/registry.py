@@ -19,8 +19,8 @@ from typing import Any, Generic, Protocol
 
 import msgspec
 
+from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.backoff import Backoff
-from asyncrun.triggers.per_loop import PerLoop
 from asyncrun.triggers.watch.feed import Feed
 from asyncrun.triggers.watch.news import S
 from asyncrun.triggers.watch.subscription import Subscription, SubscriptionClosed

@@ -48,3 +48,12 @@ class Wakeup:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def is_due(moment: float) -> bool:
+    """
+    Whether that time of the event loop has come.
+
+    asyncio runs a timer up to a tick of its clock too early; whoever waits in a loop must not spin until then.
+    """
+    return moment <= asyncio.get_running_loop().time() + 0.001

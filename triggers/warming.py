@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 
 from asyncrun.clients.airflow import read_xcom
+from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.errors import RemoteError
 from asyncrun.spec.ecs import RUN_XCOM_KEY
 from asyncrun.triggers.background import spawn
 from asyncrun.triggers.kill import TaskId
-from asyncrun.triggers.per_loop import PerLoop
 
 log = logging.getLogger(__name__)
 

@@ -12,14 +12,14 @@ sending: however many wait before it, it gets its time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import CancelledError as AbandonedError
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
-from asyncrun.clients.airflow_states import StatesQuestion, TaskKey, questions
+from asyncrun.clients.airflow_states import StatesQuestion, TaskKey
+from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.errors import AccessDenied, Unavailable
 
 T = TypeVar("T")
@@ -29,12 +29,7 @@ ANSWER_LIMIT = 60.0
 _UNDER_WAY = 4
 _THREADS = 32  # more than are under way: one whose answer is not waited for any more stays until it comes
 
-_permits: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-
-
-def state_questions(tasks: Iterable[TaskKey]) -> list[StatesQuestion]:
-    """The messages, for ``task_states``, that ask for the states of these task instances: as few as are sane."""
-    return questions(tasks)
+_permits = PerLoop(lambda: asyncio.Semaphore(_UNDER_WAY))
 
 
 async def task_states(question: StatesQuestion, *, limit: float = ANSWER_LIMIT) -> dict[TaskKey, str | None]:
@@ -49,39 +44,31 @@ async def task_states(question: StatesQuestion, *, limit: float = ANSWER_LIMIT) 
     return question.read(await _ask(partial(_get_task_states, question), str(question), limit))
 
 
-async def read_xcom(
-    key: str, dag_id: str, task_id: str, run_id: str, map_index: int = -1, *, limit: float = ANSWER_LIMIT
-) -> Any:
+async def read_xcom(key: str, dag_id: str, task_id: str, run_id: str, map_index: int = -1) -> Any:
     """
     One XCom of one task instance.
 
     :param map_index: -1 for a task that is not mapped.
-    :param limit: seconds to wait for the answer, from the sending.
     :return: the value, None if there is none.
     :raises Unavailable: Airflow gave no answer.
     """
     return await _ask(
         partial(_get_xcom, key=key, dag_id=dag_id, task_id=task_id, run_id=run_id, map_index=map_index),
         f"XCom {key} of task {task_id}",
-        limit,
     )
 
 
-async def write_xcom(
-    key: str, value: Any, dag_id: str, task_id: str, run_id: str, map_index: int = -1, *, limit: float = ANSWER_LIMIT
-) -> None:
+async def write_xcom(key: str, value: Any, dag_id: str, task_id: str, run_id: str, map_index: int = -1) -> None:
     """
     Write one XCom of one task instance, replacing what is there.
 
     :param value: what Airflow can serialize; never a secret.
     :param map_index: -1 for a task that is not mapped.
-    :param limit: seconds to wait for the confirmation, from the sending.
     :raises Unavailable: Airflow did not confirm it; it may have been written.
     """
     await _ask(
         partial(_set_xcom, key=key, value=value, dag_id=dag_id, task_id=task_id, run_id=run_id, map_index=map_index),
         f"the writing of XCom {key} of task {task_id}",
-        limit,
     )
 
 
@@ -113,10 +100,9 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="asyncrun-airflow")
 
 
-async def _ask(ask: Callable[[], T], what: str, limit: float) -> T:
+async def _ask(ask: Callable[[], T], what: str, limit: float = ANSWER_LIMIT) -> T:
     """Ask in a thread. A thread that is not waited for any more ends with the answer, or with the triggerer's loop."""
-    loop = asyncio.get_running_loop()
-    async with _permits.setdefault(loop, asyncio.Semaphore(_UNDER_WAY)):
+    async with _permits():
         answer = asyncio.wrap_future(_threads().submit(_asked, ask, what))
         try:
             # Not asyncio.timeout: a trigger's own task must keep the message of its cancellation.

@@ -65,7 +65,7 @@ class StatesQuestion(msgspec.Struct, frozen=True):
         return states
 
 
-def questions(keys: Iterable[TaskKey]) -> list[StatesQuestion]:
+def state_questions(keys: Iterable[TaskKey]) -> list[StatesQuestion]:
     """
     Messages that together ask for all of these.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
-from weakref import WeakKeyDictionary
 
 from asyncrun.clients.api import AwsAccess, EcsApi, LogsApi
 from asyncrun.clients.calling import Calls
@@ -18,6 +17,7 @@ from asyncrun.clients.credentials import target_hash
 from asyncrun.clients.ecs import Ecs
 from asyncrun.clients.logs import Logs
 from asyncrun.clients.owned import OwnedTasks
+from asyncrun.clients.per_loop import PerLoop
 from asyncrun.clients.rotation import Rotation
 from asyncrun.model.refs import AwsTarget
 from asyncrun.model.settings import Settings
@@ -38,7 +38,7 @@ async def open_aws(target: AwsTarget, settings: Settings, *, account: str | None
     try:
         await shared.ready()
         if account:
-            shared.account = account
+            shared.suppose_account(account)
         yield shared
     finally:
         shared.leave()
@@ -54,18 +54,10 @@ async def close_all() -> None:
         await shared.close()
 
 
-_registries: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Shared]] = WeakKeyDictionary()
-_closings: WeakKeyDictionary[asyncio.AbstractEventLoop, set[Shared]] = WeakKeyDictionary()
-
-
-def _registry() -> dict[str, Shared]:
-    """Of the running loop. Invariant: an entry is present exactly while it has users or lingers."""
-    return _registries.setdefault(asyncio.get_running_loop(), {})
-
-
-def _closing() -> set[Shared]:
-    """Of the running loop: those that left the registry and still have something to close."""
-    return _closings.setdefault(asyncio.get_running_loop(), set())
+# By identity. Invariant: an entry is present exactly while it has users or lingers.
+_registry: PerLoop[dict[str, Shared]] = PerLoop(dict)
+# Those that left the registry and still have something to close.
+_closing: PerLoop[set[Shared]] = PerLoop(set)
 
 
 def _enter(target: AwsTarget, settings: Settings) -> Shared:
@@ -112,15 +104,6 @@ class Shared:
         return self._calls.region
 
     @property
-    def account(self) -> str | None:
-        """Number of the account that the calls count in; None while it is not known. Setting it is a supposition."""
-        return self._calls.account
-
-    @account.setter
-    def account(self, account: str) -> None:
-        self._calls.suppose_account(account)
-
-    @property
     def ecs(self) -> EcsApi:
         """ECS in the target's region."""
         return self._ecs
@@ -133,6 +116,10 @@ class Shared:
     async def renew(self) -> None:
         """Look up the connection and its credentials again, now: single-flight; calls under way finish as they are."""
         await self._rotation.renew()
+
+    def suppose_account(self, account: str) -> None:
+        """Somebody expects the calls to be made in that account: believed until AWS tells."""
+        self._calls.suppose_account(account)
 
     # -- who uses it ---------------------------------------------------------------------------------------------------
 

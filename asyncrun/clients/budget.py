@@ -141,12 +141,6 @@ class TokenBucket:
                 self._rate = max(self._rate * SLOWDOWN, self._full_rate * SLOWEST)
             self._tokens = min(self._tokens, 0.0)
 
-    def set_rate(self, rate: float) -> None:
-        """Another configured rate, calls/s."""
-        with self._lock:
-            if rate != self._full_rate:
-                self._full_rate = self._rate = rate
-
     def statistics(self) -> BucketStatistics:
         """Counts since the process started."""
         with self._lock:
@@ -212,14 +206,21 @@ def bucket_for(scope: Hashable, region: str, group: Group, settings: Settings) -
     The process's one bucket for these calls.
 
     :param scope: the account number, or what stands for it where it is not known.
+    :param settings: whoever is the first to ask decides the rate; a process has one configuration.
     """
     rate = rate_of(group, settings)
     with _buckets_lock:
         bucket = _buckets.get((scope, region, group))
         if bucket is None:
             bucket = _buckets[scope, region, group] = TokenBucket(rate, rate * BURST_SECONDS)
-    bucket.set_rate(rate)
     return bucket
+
+
+def forget(scope: Hashable) -> None:
+    """What stood for an account stands for it no more: whoever waits in its buckets is still served by them."""
+    with _buckets_lock:
+        for key in [key for key in _buckets if key[0] == scope]:
+            del _buckets[key]
 
 
 def statistics() -> dict[tuple[Hashable, str, Group], BucketStatistics]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asyncrun.clients.accounts import account_in
-from asyncrun.clients.budget import Group, TokenBucket, bucket_for
+from asyncrun.clients.budget import Group, TokenBucket, bucket_for, forget
 from asyncrun.clients.faults import may_quote_secrets, sdk_errors, translate
 from asyncrun.clients.generation import Generation
 from asyncrun.clients.remote_clock import RemoteClock
@@ -19,7 +19,7 @@ from asyncrun.model.settings import Settings
 
 class Calls:
     """
-    The calls of one target: ``Caller`` of ``clients.ecs`` and ``clients.logs``.
+    The calls of one target, for ``clients.ecs`` and ``clients.logs``: each takes a token, and its errors become ours.
 
     Which account they count in is told by the connection's role, else by the first answer of ECS, else supposed by the
     caller, else unknown. Until it is known they have a budget of their own; it is charged to the account's afterwards.
@@ -46,7 +46,7 @@ class Calls:
     def suppose_account(self, account: str) -> None:
         """Somebody expects the calls to be made in that account: believed until AWS tells."""
         if self._told_by is None:
-            self._account = account
+            self._count_in(account)
 
     def clock(self, service: str, region: str) -> RemoteClock:
         """That service's clock there."""
@@ -80,7 +80,8 @@ class Calls:
                 raise ours from (None if may_quote_secrets(error) else error)
         clock.heard(answer, asked_at)
         if service == "ecs" and self._told_by is not generation and (account := account_in(answer)):
-            self._account, self._told_by = account, generation
+            self._told_by = generation
+            self._count_in(account)
         self._settle(bucket, region, group, answer)
         return answer
 
@@ -96,6 +97,10 @@ class Calls:
             account=self.account or "",
             **names_in(operation, arguments or {}),
         )
+
+    def _count_in(self, account: str) -> None:
+        self._account = account
+        forget(self._identity)  # or the metrics would tell of two budgets
 
     def _bucket(self, region: str, group: Group) -> TokenBucket:
         return bucket_for(self.account or self._identity, region, group, self._settings)

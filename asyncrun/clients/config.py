@@ -33,7 +33,7 @@ def load_settings() -> Settings:
     settings = Settings.load(_configured)
     for name, nearest in Settings.unknown(_configured_names()):
         hint = f"did you mean {nearest!r}?" if nearest else "see docs/settings.md."
-        log.warning("[asyncrun] %s in Airflow's configuration is no setting and has no effect; %s", name, hint)
+        _say(logging.WARNING, f"[asyncrun] {name} in Airflow's configuration is no setting and has no effect; {hint}")
     return settings
 
 
@@ -64,12 +64,16 @@ def running_settings() -> RunningSettings:
     for trouble in troubles:
         if trouble not in _said:
             _said.add(trouble)
-            # Without the caller's context: in a triggerer it would lead into the log of one task.
-            contextvars.Context().run(log.error, "%s", trouble)
+            _say(logging.ERROR, trouble)
     return RunningSettings(settings, troubles)
 
 
 _said: set[str] = set()
+
+
+def _say(level: int, text: str) -> None:
+    """Without the caller's context: in a triggerer it would lead into the log of one task."""
+    contextvars.Context().run(log.log, level, "%s", text)
 
 
 def _default_of(name: str) -> str:

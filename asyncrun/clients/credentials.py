@@ -11,11 +11,12 @@ import hashlib
 import os
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from asyncrun.clients.faults import sdk_errors, translate
+from asyncrun.clients.faults import cause_outside, sdk_errors, translate
 from asyncrun.clients.refresh import refresh_in_threads
 from asyncrun.clients.wording import Call
 from asyncrun.model.arns import account_of
@@ -83,7 +84,7 @@ def resolve(target: AwsTarget, known: str | None = None) -> Resolved | None:
             service="airflow",
         ) from error
     except sdk_errors() as error:
-        raise _unresolvable(error, target) from error
+        raise _unresolvable(error, target) from cause_outside(error)
 
 
 _OWN_CHAIN = "the SDK's own chain"
@@ -93,6 +94,7 @@ def _own_chain(target: AwsTarget) -> Resolved:
     from aiobotocore.session import get_session
     from botocore.config import Config
 
+    _check_bundle(target.verify)
     session = _prepared(get_session())
     if target.region_name:
         session.set_config_variable("region", target.region_name)
@@ -123,6 +125,7 @@ def _connection(target: AwsTarget, known: str | None) -> Resolved | None:
     fingerprint = _fingerprint(wrapper, target)
     if fingerprint == known:
         return None
+    _check_bundle(wrapper.verify)
     session = _prepared(hook.get_session(region_name=wrapper.region_name, deferrable=True))
     refresh_in_threads(session)
     found = bool(wrapper)
@@ -173,6 +176,17 @@ def _region(name: str | None, target: AwsTarget) -> str:
         return name
     where = f"in the extra of Airflow connection {target.conn_id!r}" if target.conn_id else "in AWS_DEFAULT_REGION"
     raise RequestRefused(f"No AWS region is known: set region_name on the operator, or region_name {where}.")
+
+
+def _check_bundle(verify: bool | str | None) -> None:
+    """Refuse a CA bundle that is not here: the SDK would report each call as a cut connection, which is waited out."""
+    bundle = os.environ.get("AWS_CA_BUNDLE") if verify is None else verify
+    if isinstance(bundle, str) and bundle and not Path(bundle).exists():
+        raise RequestRefused(
+            f"The CA bundle {bundle!r} does not exist on this machine: whoever runs Airflow must put it on workers and "
+            "triggerer, or verify (of the operator or the connection) or AWS_CA_BUNDLE must be corrected.",
+            service="airflow",
+        )
 
 
 def _unresolvable(error: BaseException, target: AwsTarget) -> RemoteError:

@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from asyncrun.clients.api import Described, Failure
 from asyncrun.clients.budget import Group
+from asyncrun.clients.calling import Calls
 from asyncrun.clients.error_codes import REFUSED_CONTENT
 from asyncrun.clients.faults import malformed
-from asyncrun.clients.remote_clock import RemoteClock
-from asyncrun.clients.wording import Call
 from asyncrun.model.ecs import STOPPED
 from asyncrun.model.errors import NotShown, RequestRefused
 
 _PAGES = 1000  # of 100 tasks each: a next token that never ends is an error of the server
 
 
-class Caller(Protocol):
-    """One target's way to AWS: takes a token, calls, maps errors (``asyncrun.clients.aws``)."""
-
-    @property
-    def region(self) -> str:
-        """The target's region."""
-
-    async def call(
-        self, service: str, region: str, operation: str, group: Group, /, **arguments: Any
-    ) -> dict[str, Any]:
-        """The answer to one call with these arguments, as the API names them."""
-
-    def clock(self, service: str, region: str) -> RemoteClock:
-        """That service's clock there."""
-
-    def describe(self, service: str, operation: str, region: str) -> Call:
-        """That call, for an error message."""
-
-
 class Ecs:
     """``EcsApi`` of one target."""
 
-    def __init__(self, caller: Caller, key: Hashable) -> None:
+    def __init__(self, caller: Calls, key: Hashable) -> None:
         self._caller = caller
         self._key = key
 

@@ -77,6 +77,18 @@ def may_quote_secrets(error: BaseException) -> bool:
     return isinstance(error, ParamValidationError)
 
 
+def cause_outside(error: BaseException) -> BaseException | None:
+    """
+    The error, where it came from a service or the network: what a look-up's error may be chained to.
+
+    Any other one that is raised while a connection is made into clients is about what stands in it, and quotes it: an
+    endpoint, the arguments of a role.
+    """
+    from botocore.exceptions import ClientError
+
+    return error if isinstance(error, (ClientError, *_cuts())) else None
+
+
 def malformed(call: Call, what: str) -> MalformedAnswer:
     """An answer without something that the API documents."""
     return MalformedAnswer(
@@ -219,7 +231,10 @@ def _no_region(_: BaseException, call: Call) -> RemoteError:
 
 
 def _cut(error: BaseException, call: Call) -> RemoteError:
-    return _made(Unavailable, call, f"{call.text} got no answer ({_name(error)}).")
+    from botocore.exceptions import HTTPClientError
+
+    inner = getattr(error, "kwargs", {}).get("error") if type(error) is HTTPClientError else None  # of anything
+    return _made(Unavailable, call, f"{call.text} got no answer ({_name(error if inner is None else inner)}).")
 
 
 def _not_sent(error: BaseException, call: Call) -> RemoteError:

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from asyncrun.clients.credentials import Resolved, resolve
-from asyncrun.clients.faults import sdk_errors, translate
+from asyncrun.clients.faults import cause_outside, sdk_errors, translate
 from asyncrun.clients.parsing import read_cheaply
 from asyncrun.clients.wording import Call
-from asyncrun.model.errors import Unavailable
+from asyncrun.model.errors import RemoteError, RequestRefused, Unavailable
 from asyncrun.model.refs import AwsTarget
 
 CONNECT_LIMIT = 5
@@ -128,8 +128,21 @@ async def _build(resolved: Resolved, service: str, region: str) -> tuple[Any, An
     try:
         return await asyncio.to_thread(build)
     except sdk_errors() as error:
-        call = Call(service=service, operation="", region=region, identity=resolved.identity, steward=resolved.steward)
-        raise translate(error, call) from error
+        raise _not_made(error, resolved, service, region) from cause_outside(error)
+
+
+def _not_made(error: BaseException, resolved: Resolved, service: str, region: str) -> RemoteError:
+    from botocore.exceptions import BotoCoreError
+
+    call = Call(service=service, operation="", region=region, identity=resolved.identity, steward=resolved.steward)
+    if isinstance(error, BotoCoreError | OSError):
+        return translate(error, call)
+    # Nothing was asked yet, so it is about the options, and its text may quote them.
+    return RequestRefused(
+        f"No client for {call.text} can be made of the options of the credentials {resolved.identity} "
+        f"({type(error).__name__}): {resolved.steward} must correct endpoint_url, verify or config_kwargs.",
+        service=service,
+    )
 
 
 def _config(user: Any) -> Any:

@@ -7,14 +7,14 @@ from typing import Any
 
 from asyncrun.clients.api import LogEvent, LogPage
 from asyncrun.clients.budget import Group
-from asyncrun.clients.ecs import Caller
+from asyncrun.clients.calling import Calls
 from asyncrun.clients.faults import malformed
 
 
 class Logs:
     """``LogsApi`` of one target and region."""
 
-    def __init__(self, caller: Caller, key: Hashable, region: str) -> None:
+    def __init__(self, caller: Calls, key: Hashable, region: str) -> None:
         self._caller = caller
         self._key = key
         self._region = region

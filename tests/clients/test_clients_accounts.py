@@ -59,6 +59,20 @@ async def test_two_connections_share_a_budget_from_the_first_answer_on_and_that_
 
 
 @closing
+async def test_once_the_account_is_known_no_other_budget_is_told_of(
+    aws: StandIn, connect: Connect, settings: Settings, account: str
+) -> None:
+    connect("aws_one")
+    async with open_aws(ONE, settings) as access:
+        await access.ecs.describe_tasks("c", ["t"])
+        assert [scope for scope, _, _ in statistics()] != [account], "a hash of the connection"
+        aws.reply("DescribeClusters", cluster(account))
+        await access.ecs.describe_clusters(["c"])
+        await access.ecs.describe_tasks("c", ["t"])
+    assert [scope for scope, _, _ in statistics()] == [account]
+
+
+@closing
 async def test_the_role_of_a_connection_tells_the_account_before_the_first_call(
     aws: StandIn, connect: Connect, settings: Settings, account: str
 ) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from asyncrun.clients.airflow import read_xcom, state_questions, task_states, write_xcom
-from asyncrun.clients.airflow_states import TaskKey
+from asyncrun.clients.airflow import read_xcom, task_states, write_xcom
+from asyncrun.clients.airflow_states import TaskKey, state_questions
 from asyncrun.model.errors import Unavailable
 from tests.support.supervisor import Supervisor, in_virtual_time, supervised
 

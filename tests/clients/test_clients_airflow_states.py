@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncrun.clients.airflow_states import StatesQuestion, TaskKey, questions
+from asyncrun.clients.airflow_states import StatesQuestion, TaskKey, state_questions
 
 # Names that collide in Airflow's answer: task `t_1`, and index 1 of mapped task `t`.
 KEYS = st.builds(
@@ -39,7 +39,7 @@ def test_every_state_is_found_again(keys: list[TaskKey], database: dict[TaskKey,
     database = {key: state for key, state in database.items() if mapped[key[:3]] == (key.map_index >= 0)}
     keys = [key for key in keys if mapped.get(key[:3], key.map_index >= 0) == (key.map_index >= 0)]
     found: dict[TaskKey, Any] = {}
-    for question in questions(keys):
+    for question in state_questions(keys):
         states = question.read(answered(question, database))
         assert not states.keys() & found.keys()
         found |= states
@@ -64,10 +64,11 @@ def test_every_state_is_found_again(keys: list[TaskKey], database: dict[TaskKey,
     ],
 )  # fmt: skip
 def test_messages_are_as_few_as_are_sane(keys: list[TaskKey], messages: int) -> None:
-    assert len(questions(keys)) == messages
+    assert len(state_questions(keys)) == messages
 
 
 def test_a_question_says_what_it_asks_for() -> None:
-    assert [str(one) for one in questions([TaskKey("d", "r", "t", -1)])] == ["the state of task t in run r of DAG d"]
+    one_task = [TaskKey("d", "r", "t", -1)]
+    assert [str(one) for one in state_questions(one_task)] == ["the state of task t in run r of DAG d"]
     keys = [TaskKey("d", run, "t", -1) for run in "xyz"]
-    assert [str(one) for one in questions(keys)] == ["the states of 3 tasks in 3 runs of DAG d"]
+    assert [str(one) for one in state_questions(keys)] == ["the states of 3 tasks in 3 runs of DAG d"]

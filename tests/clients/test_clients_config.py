@@ -151,11 +151,12 @@ def test_without_a_mistake_they_are_the_settings(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("nothing_said")
+@pytest.mark.parametrize("name", ["DESCRIBE_RATE", "DESCRIBE_RAT"])
 def test_what_is_said_of_a_mistake_does_not_go_where_the_callers_log_goes(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     """In a triggerer a context variable leads a trigger's records into its task's log."""
-    monkeypatch.setenv("AIRFLOW__ASYNCRUN__DESCRIBE_RATE", "many")
+    monkeypatch.setenv(f"AIRFLOW__ASYNCRUN__{name}", "many")
     whose = contextvars.ContextVar("whose", default="the process")
     whose.set("a trigger")
     seen: list[tuple[str, str]] = []

@@ -20,13 +20,13 @@ from typing import TypeAlias
 import msgspec
 
 from asyncrun.clients.api import LogEvent, LogsApi
+from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.errors import RemoteError
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.batched import Batched
 from asyncrun.triggers.logs.group import LogGroup
 from asyncrun.triggers.logs.one_by_one import OneByOne
 from asyncrun.triggers.logs.streams import Follower, Stream
-from asyncrun.triggers.per_loop import PerLoop
 
 log = logging.getLogger(__name__)
 

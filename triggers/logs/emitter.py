@@ -16,11 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.channel import Sink
 from asyncrun.triggers.logs.records import Record
 from asyncrun.triggers.logs.run_log import FIRST_SLEEP, LONGEST_SLEEP, RunLog, lines_in
-from asyncrun.triggers.per_loop import PerLoop
 
 log = logging.getLogger(__name__)
 

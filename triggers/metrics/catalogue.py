@@ -144,7 +144,8 @@ CALLS_WAITING = Metric(
 )  # fmt: skip
 CALL_RATE = Metric(
     name="asyncrun.call_rate", kind=Kind.GAUGE, unit="calls/s", tags=_BUDGET, named_by="api",
-    meaning="what the call budget allows now: less than the setting after throttled answers",
+    meaning="what the call budget allows now: less than the setting after throttled answers; a hash of the connection "
+    "stands for the account until AWS tells it",
 )  # fmt: skip
 
 CATALOGUE: tuple[Metric, ...] = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
+from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.outcome import Verdict
-from asyncrun.triggers.per_loop import PerLoop
 
 _KEPT = 1000  # lags between two sendings; no triggerer sees more ends in that time
 

@@ -9,10 +9,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.metrics.airflow_stats import find_backend, send
 from asyncrun.triggers.metrics.sampling import Ledger, take_samples
-from asyncrun.triggers.per_loop import PerLoop
 
 log = logging.getLogger(__name__)
 

@@ -234,8 +234,8 @@ class Book(Generic[S]):
         # being halved already, halving more would only make the way back longer.
         if is_about_content or len(self._probes) < 2 * self._tuning.probes:
             self._halve(batch)
-        elif batch and batch[0].probed:
-            self._probe(batch)
+        else:
+            self._requeue(batch)
 
     def _refused_alone(self, row: Row[S], error: RemoteError, now: float) -> None:
         # Whatever the code says, all objects are refused like that while the credentials are of another account.

@@ -17,6 +17,7 @@ import msgspec
 
 from asyncrun.clients.error_codes import REFUSED_CONTENT
 from asyncrun.model.errors import AccessDenied, MalformedAnswer, NotFound, RemoteError, RequestRefused, Throttled
+from asyncrun.triggers.wakeup import is_due
 from asyncrun.triggers.watch.book import Batch, Book, every
 from asyncrun.triggers.watch.feed import Feed
 from asyncrun.triggers.watch.news import S
@@ -24,8 +25,6 @@ from asyncrun.triggers.watch.pace import Pace
 from asyncrun.triggers.watch.questions import Questions, Tuning
 
 log = logging.getLogger(__name__)
-
-_CLOCK_SLACK = 1e-6  # s; asyncio runs a timer up to a clock's tick early, and the loop below must not spin until then
 
 
 class PollerStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,10 +143,9 @@ class BatchPoller(Generic[S]):
 
     async def _until_due(self) -> bool:
         """Wait for the next round; whether it is an early one, for newcomers only."""
-        loop = asyncio.get_running_loop()
         while True:
             due = self._pace.due(self._book.fresh_since) if self._book.active else None
-            if due is not None and loop.time() >= due - _CLOCK_SLACK:
+            if due is not None and is_due(due):
                 return due < self._pace.next_at
             self._wake.clear()
             with contextlib.suppress(TimeoutError):

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Self
 
-from asyncrun.triggers.wakeup import Wakeup
+from asyncrun.triggers.wakeup import Wakeup, is_due
 from asyncrun.triggers.watch.feed import Feed
 from asyncrun.triggers.watch.news import Latest, News, Recovered, S, Trouble
-
-_CLOCK_SLACK = 1e-6  # s; asyncio runs a timer up to a clock's tick early, and ``news`` must not spin until then
 
 
 class SubscriptionClosed(RuntimeError):
@@ -69,10 +67,9 @@ class Subscription(Generic[S]):
             while not self._closed:
                 if (news := self._unread()) is not None:
                     return news
-                left = None if give_up_at is None else give_up_at - asyncio.get_running_loop().time()
-                if left is not None and left <= _CLOCK_SLACK:
+                if give_up_at is not None and is_due(give_up_at):
                     return None
-                await self._wakeup.wait(left)
+                await self._wakeup.wait(None if give_up_at is None else give_up_at - asyncio.get_running_loop().time())
         finally:
             self._waits = False
         raise SubscriptionClosed(f"the subscription to {self.ident} is closed")

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from asyncrun.clients import airflow, aws
+from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.definitions import definitions
 from asyncrun.triggers.logs.cloudwatch import _readers, reader_for
 from asyncrun.triggers.logs.emitter import emitter
 from asyncrun.triggers.metrics.reporter import reporter
-from asyncrun.triggers.per_loop import PerLoop
 from asyncrun.triggers.registry import registry
 from tests.triggers.logs.fakes import CloudWatch
 
@@ -33,6 +34,9 @@ def use_reader() -> None:
         (registry, registry),
         (reporter, reporter),
         (use_reader, _readers),
+        (aws._registry, aws._registry),
+        (aws._closing, aws._closing),
+        (airflow._permits, airflow._permits),
     ],
 )
 def test_a_loop_that_was_closed_is_not_kept_by_what_it_shared(use: Callable[[], Any], value: PerLoop[Any]) -> None:
@@ -54,6 +58,8 @@ def test_a_loop_that_was_closed_is_not_kept_by_what_it_shared(use: Callable[[], 
 def _hold_loop(value: Any, loop: asyncio.AbstractEventLoop) -> None:
     if isinstance(value, dict):
         value["loop"] = loop
+    elif isinstance(value, set):
+        value.add(loop)
     else:
         value.loop = loop
 
