@@ -181,8 +181,12 @@ class RunTrigger(StoredTrigger):
         """When the task was deferred, seconds since the epoch."""
         raise NotImplementedError
 
-    def ref_in_xcom(self) -> dict[str, str]:
-        """The run as the worker noted it by XCom."""
+    def run_identity(self) -> str:
+        """
+        Which run it is: as ``RunRecord.identity`` of what the worker noted by XCom.
+
+        :raises MalformedAnswer: the stored watch cannot be read.
+        """
         raise NotImplementedError
 
     async def on_kill(self) -> None:
@@ -201,14 +205,14 @@ class RunTrigger(StoredTrigger):
         settings, _ = running_settings()
         async with TaskLog(self.trigger_number, settings) as task_log:
             try:
-                ref, run = self.ref_in_xcom(), self.open_run(settings, task_log)
+                run, identity = self.open_run(settings, task_log), self.run_identity()
             except MalformedAnswer as error:
                 text = (f"Nothing is stopped, because it cannot be read which container run was watched here. It may "
                         f"still be running: {error}")  # fmt: skip
                 task_log.say("error", text)
                 log.error("%s (%s)", text, task)
                 return
-            await Killing(task, ref, run, settings, task_log).carry_out()
+            await Killing(task, run, identity, settings, task_log).carry_out()
 
 
 async def hold_resume(deferred_at: float, settings: Settings) -> None:

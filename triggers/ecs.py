@@ -41,6 +41,6 @@ class EcsTaskTrigger(RunTrigger):
         """When the task was deferred, seconds since the epoch."""
         return self._parsed.deferred_at
 
-    def ref_in_xcom(self) -> dict[str, str]:
-        """The run as the worker noted it by XCom."""
-        return {"cluster": self._parsed.ref.cluster, "task_arn": self._parsed.ref.task_arn}
+    def run_identity(self) -> str:
+        """The ECS task's ARN."""
+        return self._parsed.ref.identity

@@ -14,6 +14,7 @@ import msgspec
 
 from asyncrun.clients.api import AwsAccess
 from asyncrun.clients.aws import open_aws
+from asyncrun.clients.patience import for_a_stop, patiently
 from asyncrun.launch.ecs import EcsLauncher
 from asyncrun.model.ecs import STOPPED, EcsTaskState
 from asyncrun.model.ecs_definition import TaskPlan
@@ -28,7 +29,6 @@ from asyncrun.model.settings import Settings
 from asyncrun.triggers.definitions import PlanAnswer, definitions
 from asyncrun.triggers.ecs_deadline import Deadline
 from asyncrun.triggers.ecs_log import EcsRunLog
-from asyncrun.triggers.kill import persist
 from asyncrun.triggers.metrics.endings import endings
 from asyncrun.triggers.opening import open_patiently
 from asyncrun.triggers.registry import Subscription
@@ -120,7 +120,7 @@ class EcsRun:
                     await access.renew()  # rotated since the last look-up, perhaps
                     await stop()
 
-        await persist(call, self._settings.kill_grace)
+        await patiently(call, partial(self._task_log.say, "warning"), for_a_stop(self._settings.kill_grace))
         self._task_log.say("info", f"Stopping {self}: {reason}")
 
     async def _outcome(self) -> Outcome:

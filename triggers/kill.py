@@ -9,7 +9,6 @@ together, and only where a state does not decide, for the XCom by which an attem
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -17,7 +16,8 @@ import msgspec
 
 from asyncrun.clients.airflow_states import TaskKey
 from asyncrun.model.backoff import Backoff
-from asyncrun.model.errors import CredentialsExpired, Unavailable
+from asyncrun.model.errors import Unavailable
+from asyncrun.model.refs import RunRecord
 from asyncrun.triggers.asking import asking
 
 _AGAIN = Backoff(first=0.5, longest=5.0)
@@ -26,7 +26,6 @@ _AGAIN = Backoff(first=0.5, longest=5.0)
 _ASK_PATIENCE = 600.0
 _NOTE_PATIENCE = 60.0  # s; a launch may wait for room (quota_retry) before the attempt notes its run
 _TOGETHER = 1.0  # no jitter: one call asks for all, so who failed together asks together again
-_ATTEMPTS = 3  # fewer failures do not show that nobody answers: each may have waited long for a token of our budget
 
 # In these states nobody waits for the run. None: cleared, or deleted. Scheduled and queued: cleared too, and the next
 # attempt has not begun. (A trigger that reported its end is not cancelled as killed; one that did so on another
@@ -74,11 +73,12 @@ class Fate(Enum):
     """A later attempt has reattached to this run: it is that attempt's now."""
 
 
-async def fate_of(task: TaskId, ref: Mapping[str, str]) -> Fate:
+async def fate_of(task: TaskId, identity: str) -> Fate:
     """
     Ask Airflow why the trigger was cancelled, for some minutes if it does not answer.
 
-    :param ref: the run, as the worker noted it in the XCom ``RUN_XCOM_KEY`` before it deferred.
+    :param identity: the run's: ``RunRecord.identity``.
+    :raises MalformedAnswer: what the worker noted in the XCom ``RUN_XCOM_KEY`` cannot be read.
     :raises RemoteError: Airflow gave no answer.
     """
     loop = asyncio.get_running_loop()
@@ -87,7 +87,7 @@ async def fate_of(task: TaskId, ref: Mapping[str, str]) -> Fate:
     attempts = 0
     while True:
         try:
-            fate = await _fate_now(task, ref)
+            fate = await _fate_now(task, identity)
         except Unavailable:
             failing_since = loop.time() if failing_since is None else failing_since
             if loop.time() - failing_since > _ASK_PATIENCE:
@@ -104,7 +104,7 @@ async def fate_of(task: TaskId, ref: Mapping[str, str]) -> Fate:
         await asyncio.sleep(_AGAIN.wait(attempts, lambda: _TOGETHER))
 
 
-async def _fate_now(task: TaskId, ref: Mapping[str, str]) -> Fate | None:
+async def _fate_now(task: TaskId, identity: str) -> Fate | None:
     """None: it cannot be told yet."""
     state = await asking().state(task.key)
     if state in _OVER:
@@ -114,32 +114,9 @@ async def _fate_now(task: TaskId, ref: Mapping[str, str]) -> Fate | None:
         if state == "deferred":  # every attempt notes its run before it defers: the note was purged
             return Fate.MOVED
         return None if state == "running" else Fate.KILLED
-    if not isinstance(noted, dict) or noted.get("ref") != dict(ref):
+    record = RunRecord.from_dict(noted)
+    if record.identity != identity:
         return Fate.KILLED
-    if noted.get("ti_id") != task.ti_id:
+    if record.ti_id != task.ti_id:
         return Fate.TAKEN_OVER
     return Fate.MOVED if state == "deferred" else Fate.KILLED
-
-
-async def persist(work: Callable[[], Awaitable[None]], patience: float) -> None:
-    """
-    Repeat a call that stops something until it is answered.
-
-    :param patience: seconds after the first failure after which no further attempt is made; the first attempt may wait
-        for its turn in our own budget as long as it has to.
-    :raises RemoteError: it was refused, or nobody answered for that long.
-    """
-    loop = asyncio.get_running_loop()
-    failing_since, failures = 0.0, 0
-    while True:
-        try:
-            await work()
-        except (Unavailable, CredentialsExpired):  # credentials may be rotated any moment
-            failures += 1
-            failing_since = loop.time() if failures == 1 else failing_since
-            wait = _AGAIN.wait(failures)
-            if failures >= _ATTEMPTS and loop.time() + wait > failing_since + patience:
-                raise
-        else:
-            return
-        await asyncio.sleep(wait)

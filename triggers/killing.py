@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from typing import Protocol
 
 from asyncrun.clients.per_loop import PerLoop
@@ -51,14 +50,12 @@ class Killing:
     One cancelled trigger's.
 
     :param task: the attempt.
-    :param ref: the run as the worker noted it by XCom.
-    :param run: the run.
+    :param run: the container run that it watched.
+    :param identity: which run that is: ``RunRecord.identity``.
     """
 
-    def __init__(
-        self, task: TaskId, ref: Mapping[str, str], run: Stoppable, settings: Settings, task_log: TaskLog
-    ) -> None:
-        self._task, self._ref, self._run, self._settings, self._task_log = task, ref, run, settings, task_log
+    def __init__(self, task: TaskId, run: Stoppable, identity: str, settings: Settings, task_log: TaskLog) -> None:
+        self._task, self._run, self._identity, self._settings, self._task_log = task, run, identity, settings, task_log
         self._killed = False  # as far as is known
 
     async def carry_out(self) -> None:
@@ -99,7 +96,7 @@ class Killing:
         return fate
 
     async def _asked(self) -> Fate:
-        fate = await fate_of(self._task, self._ref)
+        fate = await fate_of(self._task, self._identity)
         self._killed = fate is Fate.KILLED
         return fate
 

@@ -1,4 +1,4 @@
-"""One way to repeat a call that was not answered, for workers: seconds, not minutes, and then it is an error."""
+"""One way to repeat a call that was not answered, with an end: then it is an error."""
 
 from __future__ import annotations
 
@@ -7,43 +7,77 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from asyncrun.model.backoff import Backoff
-from asyncrun.model.errors import MalformedAnswer, RemoteError, Throttled, Unavailable
+from asyncrun.model.errors import CredentialsExpired, MalformedAnswer, RemoteError, Throttled, Unavailable
 
 T = TypeVar("T")
+Say = Callable[[str], object]
 
-IN_A_WORKER = Backoff(first=0.5, longest=4, patience=20)
+_UNANSWERED: tuple[type[RemoteError], ...] = (Unavailable, MalformedAnswer)
+
+
+class Patience(Backoff, frozen=True, kw_only=True):
+    """
+    How long something is repeated, and because of what.
+
+    :param lasts: seconds: no attempt begins later than that after the first failure. (Not after the first attempt,
+        which may have waited long for a token of our own budget.)
+    :param attempts: so many are made at least: each may have waited for a token, so fewer failures do not show that
+        nobody answers.
+    :param passing: the errors that may pass by themselves; any other one is raised at once.
+    """
+
+    lasts: float
+    attempts: int = 1
+    passing: tuple[type[RemoteError], ...] = _UNANSWERED
+
+
+IN_A_WORKER = Patience(first=0.5, longest=4, lasts=20)
 """
 What a worker waits for AWS, which holds a slot meanwhile: a burst that is throttled passes within seconds, and for an
 outage there are Airflow's retries.
 """
 
-Say = Callable[[str], object]
+
+def for_a_stop(kill_grace: float) -> Patience:
+    """
+    For a call that stops a run, in worker and triggerer alike: who gives up leaves the run behind.
+
+    So credentials that AWS does not accept are no end: they may be rotated any moment, and new ones are known
+    everywhere only seconds after they were made.
+
+    :param kill_grace: seconds, the setting of that name.
+    """
+    return Patience(first=0.5, longest=5, lasts=kill_grace, attempts=3, passing=(*_UNANSWERED, CredentialsExpired))
 
 
-async def patiently(work: Callable[[], Awaitable[T]], say: Say, backoff: Backoff = IN_A_WORKER) -> T:
+async def patiently(work: Callable[[], Awaitable[T]], say: Say, patience: Patience = IN_A_WORKER) -> T:
     """
     Do that, again and again while it is not answered: throttled, 5xx, refused, cut, unreadable.
 
     :param work: safe to repeat: an attempt whose answer was lost may have been carried out.
     :param say: told before each further attempt why there is one.
-    :raises RemoteError: it was refused, or ``backoff.patience`` is over.
+    :raises RemoteError: it was refused, or patience is at its end.
     """
     loop = asyncio.get_running_loop()
-    give_up_at, failures = loop.time() + backoff.patience, 0
+    failing_since, failures = 0.0, 0
     while True:
         try:
             return await work()
-        except (Unavailable, MalformedAnswer) as error:
+        except patience.passing as error:
             failures += 1
-            wait = backoff.wait(failures)
-            if loop.time() + wait > give_up_at:
+            failing_since = loop.time() if failures == 1 else failing_since
+            wait = patience.wait(failures)
+            if failures >= patience.attempts and loop.time() + wait > failing_since + patience.lasts:
                 raise
             say(f"{error} It is tried again in {wait:.1f} s")
         await asyncio.sleep(wait)
 
 
 async def change_patiently(
-    work: Callable[[], Awaitable[T]], look: Callable[[], Awaitable[T | None]], say: Say, backoff: Backoff = IN_A_WORKER
+    work: Callable[[], Awaitable[T]],
+    look: Callable[[], Awaitable[T | None]],
+    say: Say,
+    patience: Patience = IN_A_WORKER,
 ) -> T:
     """
     The same for a change that AWS refuses once it is made, as deleting is: an attempt whose answer was lost may have
@@ -68,4 +102,4 @@ async def change_patiently(
                 raise
             return made
 
-    return await patiently(attempt, say, backoff)
+    return await patiently(attempt, say, patience)

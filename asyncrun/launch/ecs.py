@@ -10,6 +10,7 @@ import anyio
 import msgspec
 
 from asyncrun.clients.api import Described, EcsApi
+from asyncrun.clients.patience import Patience, Say, patiently
 from asyncrun.launch.advice import advised
 from asyncrun.model.backoff import Backoff
 from asyncrun.model.ecs import parse_task
@@ -24,7 +25,6 @@ from asyncrun.model.errors import (
     Unavailable,
 )
 from asyncrun.model.refs import EcsTaskRef
-from asyncrun.model.settings import Settings
 from asyncrun.model.stopping import stop_reason
 
 # ECS's words for "there is no room now". RESOURCE:* names what is short; AGENT: the agent of the container instance is
@@ -60,13 +60,12 @@ _ORDINAL_ROOM = 4
 _LONGEST_STOP_REASON = 255
 
 # A launch is idempotent through its token, so an answer that did not come is asked for again.
-_UNANSWERED = Backoff(first=1, longest=10, patience=120)
+_UNANSWERED = Patience(first=1, longest=10, lasts=120)
 # A young task is shown after seconds, mostly.
 _NOT_SHOWN = Backoff(first=1, longest=5)
-_MISSING_GRACE = Settings().missing_grace
 
 
-def _ignored() -> None:
+def _ignored(*_: str) -> None:
     """Nobody wants to know."""
 
 
@@ -77,16 +76,21 @@ class EcsLauncher:
     :param api: ECS of the account and region.
     :param retry: what to do when there is no room; None: it is an error at once.
     :param before_request: called before each RunTask; it raises where nobody wants the task any more.
+    :param say: told before each further attempt of ``launch`` why there is one.
     :ivar unanswered: a RunTask request that may have placed a task though nothing said so; None if there is none.
     :ivar placed: the task that ``launch`` returned, or was about to return when it was interrupted.
     """
 
     def __init__(
-        self, api: EcsApi, retry: RetryPolicy | None = None, before_request: Callable[[], None] | None = None
+        self,
+        api: EcsApi,
+        retry: RetryPolicy | None = None,
+        before_request: Callable[[], None] = _ignored,
+        say: Say = _ignored,
     ) -> None:
         self._api = api
         self._retry = retry
-        self._before_request = before_request
+        self._before_request, self._say = before_request, say
         self.unanswered: Mapping[str, Any] | None = None
         self.placed: EcsTaskRef | None = None
 
@@ -106,11 +110,13 @@ class EcsLauncher:
         while True:
             try:
                 return await self._launch_answered(with_ordinal(request, ordinal))
-            except OutOfCapacity:
+            except OutOfCapacity as error:
                 ordinal += 1
                 wait = self._retry.wait(ordinal) if self._retry else 0
                 if self._retry is None or _now() + wait > give_up_at:
                     raise
+                why = ", ".join(error.reasons)
+                self._say(f"ECS has no room for the task now: {why}. It is tried again in {wait:.1f} s")
                 await anyio.sleep(wait)
 
     async def find_existing(self, cluster: str, started_by: str) -> EcsTaskRef | None:
@@ -136,7 +142,7 @@ class EcsLauncher:
         reason: str,
         *,
         launched_at: float | None = None,
-        missing_grace: float = _MISSING_GRACE,
+        missing_grace: float,
         on_hidden: Callable[[], None] = _ignored,
     ) -> None:
         """
@@ -162,9 +168,7 @@ class EcsLauncher:
                 on_hidden()
                 await anyio.sleep(min(_NOT_SHOWN.wait(misses), left))
 
-    async def take_back(
-        self, *, missing_grace: float = _MISSING_GRACE, on_hidden: Callable[[], None] = _ignored
-    ) -> EcsTaskRef | None:
+    async def take_back(self, *, missing_grace: float, on_hidden: Callable[[], None] = _ignored) -> EcsTaskRef | None:
         """
         Stop what was placed, or what an unanswered request may have placed: the same token again makes ECS name it.
 
@@ -185,21 +189,12 @@ class EcsLauncher:
 
     async def _launch_answered(self, request: Mapping[str, Any]) -> EcsTaskRef:
         """One placement, asked for until it is answered: the token makes that safe."""
-        give_up_at = _now() + _UNANSWERED.patience
-        attempt = 0
-        while True:
-            try:
-                return await self._place(request)
-            except (Unavailable, MalformedAnswer):
-                attempt += 1
-                wait = _UNANSWERED.wait(attempt)
-                if _now() + wait > give_up_at:
-                    raise
-                await anyio.sleep(wait)
-            except RemoteError as error:
-                if isinstance(error, RequestRefused) and _has(error.said or str(error), _NO_ROOM_REFUSALS):
-                    raise OutOfCapacity(f"ECS has no room for the task now: {error}", reasons=(error.code,)) from error
-                raise advised(error) from error.__cause__
+        try:
+            return await patiently(lambda: self._place(request), self._say, _UNANSWERED)
+        except RemoteError as error:
+            if isinstance(error, RequestRefused) and _has(error.said or str(error), _NO_ROOM_REFUSALS):
+                raise OutOfCapacity(f"ECS has no room for the task now: {error}", reasons=(error.code,)) from error
+            raise advised(error) from error.__cause__
 
     async def _place(self, request: Mapping[str, Any]) -> EcsTaskRef:
         """
@@ -207,8 +202,7 @@ class EcsLauncher:
 
         Whether a call still waits for its turn in the budget cannot be told here: it counts as being under way.
         """
-        if self._before_request is not None:
-            self._before_request()
+        self._before_request()
         before, self.unanswered = self.unanswered, request
         try:
             self.placed = _placed(request, await self._api.run_task(request))

@@ -12,16 +12,14 @@ _MOST_DOUBLINGS = 30
 
 class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Waits that double, with jitter: those who failed together must not come back together. All in seconds.
+    Waits that double, with jitter: those who failed together must not come back together. In seconds.
 
     :param first: the first wait, before jitter.
     :param longest: the longest one.
-    :param patience: no attempt begins later than that after the first one.
     """
 
     first: float
     longest: float
-    patience: float = float("inf")
 
     def wait(self, failures: int, jitter: Callable[[], float] = random.random) -> float:
         """

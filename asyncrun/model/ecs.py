@@ -39,13 +39,11 @@ class EcsTaskState(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     desired_status: str
     definition_arn: str = ""
-    launch_type: str = ""
     stop_code: str = ""
     stopped_reason: str = ""
     containers: tuple[EcsContainerState, ...] = ()
     created_at: float | None = None
     started_at: float | None = None
-    stopping_at: float | None = None
     execution_stopped_at: float | None = None
     stopped_at: float | None = None
 
@@ -69,13 +67,11 @@ def parse_task(raw: Any) -> EcsTaskState:
             status=_text(raw, "lastStatus", required=True),
             desired_status=_text(raw, "desiredStatus"),
             definition_arn=_text(raw, "taskDefinitionArn"),
-            launch_type=_text(raw, "launchType"),
             stop_code=_text(raw, "stopCode"),
             stopped_reason=_text(raw, "stoppedReason"),
             containers=tuple(_container(one) for one in raw.get("containers") or ()),
             created_at=_time(raw, "createdAt"),
             started_at=_time(raw, "startedAt"),
-            stopping_at=_time(raw, "stoppingAt"),
             execution_stopped_at=_time(raw, "executionStoppedAt"),
             stopped_at=_time(raw, "stoppedAt"),
         )

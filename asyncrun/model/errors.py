@@ -205,7 +205,7 @@ class StoppedByUser(RunFailed):
 
 
 class DeadlineExceeded(RunFailed):
-    """The run took longer than its deadline, and was stopped by us."""
+    """The run took longer than its deadline, and was told to stop; ``outcome.not_ended``: why it may still run."""
 
 
 class Lost(RunFailed):

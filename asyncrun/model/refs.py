@@ -23,6 +23,11 @@ class EcsTaskRef(msgspec.Struct, frozen=True, kw_only=True):
     task_arn: str
 
     @property
+    def identity(self) -> str:
+        """What tells this run from all others, whatever its kind: the ARN."""
+        return self.task_arn
+
+    @property
     def task_id(self) -> str:
         """The last part of the ARN: 32 hexadecimal digits, as in log stream names and the console."""
         return self.task_arn.rsplit("/", 1)[-1]
@@ -81,6 +86,42 @@ class LaunchRecord(msgspec.Struct, frozen=True, kw_only=True):
         :raises MalformedAnswer: where it is something else.
         """
         return from_plain(plain, cls, "an earlier try's note of its launch")
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a try tells by XCom of its run before it waits for it: to its trigger's ``on_kill``, and to the links.
+
+    Lies in Airflow's database: fields are only ever added, with a default.
+
+    :param ti_id: the task instance's UUID, new for each try.
+    :param try_number: for people who read the XCom.
+    :param links: URLs by the name of the link's fact.
+    """
+
+    ref: EcsTaskRef
+    ti_id: str
+    try_number: int = 0
+    links: dict[str, str] = msgspec.field(default_factory=dict)
+    version: int = 1
+
+    @property
+    def identity(self) -> str:
+        """The run's; to be compared rather than ``ref``, whose other parts may be told in several ways."""
+        return self.ref.identity
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as Airflow stores them."""
+        return to_plain(self)
+
+    @classmethod
+    def from_dict(cls, plain: object) -> RunRecord:
+        """
+        Read what ``to_dict`` wrote, in this or an older release.
+
+        :raises MalformedAnswer: where it is something else.
+        """
+        return from_plain(plain, cls, "The XCom that names the container run")
 
 
 class AwsTarget(msgspec.Struct, frozen=True, kw_only=True):

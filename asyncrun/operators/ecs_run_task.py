@@ -306,7 +306,7 @@ class EcsRunTaskOperator(AwsOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except (TaskDeferralError, TaskDeferralTimeout):
-            self._ref = self._ref or run_control.announced(context["ti"])
+            self._ref = self._ref or run_control.announced(context["ti"], self.log)
             if self._flag("stop_task_on_failure"):
                 self._stop("the deferral of the Airflow task failed")
             raise

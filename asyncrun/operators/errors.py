@@ -105,7 +105,7 @@ class StoppedByUser(RunFailed, model.StoppedByUser):
 
 
 class DeadlineExceeded(RunFailed, model.DeadlineExceeded):
-    """The run took too long and was stopped."""
+    """The run took too long, and was told to stop; the message says where it may still be running."""
 
 
 class Lost(RunFailed, model.Lost):
@@ -125,7 +125,7 @@ class EndedInTriggerer(AsyncrunFailure):
 
 
 class KilledWhileLaunching(AsyncrunFailure):
-    """The worker was told to end before RunTask had answered; the run was stopped."""
+    """The worker was told to end before RunTask had answered; what that placed is told to stop."""
 
 
 _FOR_VERDICT: dict[Verdict, type[RunFailed]] = {

@@ -75,14 +75,11 @@ class Launching:
         from asyncrun.launch.ecs import EcsLauncher, RetryPolicy
 
         retry = RetryPolicy(**self._quota_retry) if self._quota_retry is not None else None
-        self._launcher = EcsLauncher(access.ecs, retry, self._before_request)
+        self._launcher = EcsLauncher(access.ecs, retry, self._before_request, self._say)
         launcher, reattach = self._launcher, self._reattach
         if reattach is not None:
             try:
-                existing = await patiently(
-                    lambda: self._of_an_earlier_try(access, launcher, reattach),
-                    lambda why: self._log.warning("%s", why),
-                )
+                existing = await patiently(lambda: self._of_an_earlier_try(access, launcher, reattach), self._say)
             except RemoteError as error:
                 needs = ": ecs:ListTasks and ecs:DescribeTasks are needed" if isinstance(error, AccessDenied) else ""
                 self._log.error(
@@ -96,6 +93,9 @@ class Launching:
         ref = await launcher.launch(self._request)
         self._log.info("Launched ECS task %s (startedBy %s)", ref.task_arn, self._request["startedBy"])
         return ref, True
+
+    def _say(self, why: str) -> None:
+        self._log.warning("%s", why)
 
     async def _of_an_earlier_try(
         self, access: AwsAccess, launcher: EcsLauncher, reattach: Reattach

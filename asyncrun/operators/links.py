@@ -7,11 +7,13 @@ Airflow computes links in the worker at the end of each of its runs, also after 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
+from asyncrun.model.errors import MalformedAnswer
+from asyncrun.model.refs import EcsTaskRef, RunRecord
 from asyncrun.spec.ecs import RUN_XCOM_KEY, log_stream
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def _fragment(name: str) -> str:
 
 
 def link_facts(
-    ref: Any, *, group: str | None, prefix: str | None, container: str | None, region: str | None
+    ref: EcsTaskRef, *, group: str | None, prefix: str | None, container: str | None, region: str | None
 ) -> dict[str, str]:
     """What the links need, as it goes into the XCom with the run: URLs, or nothing where they cannot be known."""
     facts = {"task_url": ecs_task_url(ref.task_arn, ref.cluster)}
@@ -76,12 +78,14 @@ class _RunLink(BaseOperatorLink):
     fact = ""
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's call
-        """The URL, or empty where no container run was launched."""
+        """The URL, or empty where no container run was launched, or what was noted of it cannot be read."""
         from airflow.sdk.execution_time.xcom import XCom
 
-        record = XCom.get_value(key=RUN_XCOM_KEY, ti_key=ti_key)
-        links = record.get("links") if isinstance(record, dict) else None
-        return str(links.get(self.fact) or "") if isinstance(links, dict) else ""
+        try:
+            record = RunRecord.from_dict(XCom.get_value(key=RUN_XCOM_KEY, ti_key=ti_key))
+        except MalformedAnswer:  # also None, where nothing was noted
+            return ""
+        return record.links.get(self.fact, "")
 
 
 class EcsTaskLink(_RunLink):

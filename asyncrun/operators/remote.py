@@ -15,6 +15,7 @@ from asyncrun.model.refs import AwsTarget
 
 if TYPE_CHECKING:
     from asyncrun.clients.api import AwsAccess
+    from asyncrun.clients.patience import Patience
     from asyncrun.model.settings import Settings
 
 T = TypeVar("T")
@@ -38,23 +39,24 @@ def running_settings() -> Settings:
     return load().settings
 
 
-def call_aws(target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]], *, log: Any) -> T:
+def call_aws(
+    target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]], *, log: Any, patience: Patience | None = None
+) -> T:
     """
     Run ``work`` in an event loop of its own, and close all clients afterwards. It is done once: see ``ask_aws``.
 
     :param log: the task's: told where finding the way to AWS is repeated.
+    :param patience: how long it is; None: ``IN_A_WORKER``.
     :raises RemoteError: from the calls in ``work``, or because there are no credentials.
     """
 
     async def visit() -> T:
         from asyncrun.clients.aws import close_all, open_aws
-        from asyncrun.clients.patience import patiently
 
         try:
             async with AsyncExitStack() as stack:
-                access = await patiently(
-                    lambda: stack.enter_async_context(open_aws(target, running_settings())),
-                    lambda why: log.warning("%s", why),
+                access = await _patiently(
+                    lambda: stack.enter_async_context(open_aws(target, running_settings())), log, patience
                 )
                 return await work(access)
         finally:
@@ -63,26 +65,35 @@ def call_aws(target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]], *, lo
     return asyncio.run(visit())
 
 
-def ask_aws(target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]], *, log: Any) -> T:
+def ask_aws(
+    target: AwsTarget, work: Callable[[AwsAccess], Awaitable[T]], *, log: Any, patience: Patience | None = None
+) -> T:
     """
-    The same for what is safe to repeat: it is, for some seconds, while AWS does not answer or throttles.
+    The same for what is safe to repeat: it is, while AWS does not answer or throttles.
 
     :param log: the task's: told where it is repeated.
+    :param patience: how long it is; None: ``IN_A_WORKER``.
     :raises RemoteError: it was refused, or there was no answer for too long.
     """
-    from asyncrun.clients.patience import patiently
 
     async def repeated(access: AwsAccess) -> T:
-        return await patiently(lambda: work(access), lambda why: log.warning("%s", why))
+        return await _patiently(lambda: work(access), log, patience)
 
-    return call_aws(target, repeated, log=log)
+    return call_aws(target, repeated, log=log, patience=patience)
+
+
+async def _patiently(work: Callable[[], Awaitable[T]], log: Any, patience: Patience | None) -> T:
+    from asyncrun.clients.patience import IN_A_WORKER, patiently
+
+    return await patiently(work, lambda why: log.warning("%s", why), patience or IN_A_WORKER)
 
 
 def ask_aws_from_signal(
     target: AwsTarget, work: Callable[[AwsAccess, Callable[[], None]], Awaitable[T]], *, settings: Settings, log: Any
 ) -> T | None:
     """
-    The same from a signal handler or any other place where this thread may already run an event loop.
+    The same for what stops a run, from a signal handler or any other place where this thread may already run an event
+    loop. It is repeated for ``kill_grace``.
 
     The SDK calls ``on_kill`` in its handler of SIGTERM, in the main thread, between two steps of whatever runs there:
     possibly our own loop, where ``asyncio.run`` is refused. So the calls are made in a thread.
@@ -92,14 +103,19 @@ def ask_aws_from_signal(
         more: then the task is shown, or known to be gone. It goes on after that, as long as the process lives.
     :return: None where it took longer.
     """
-    hidden = Event()
+    from asyncrun.clients.patience import for_a_stop
 
+    hidden, patience = Event(), for_a_stop(settings.kill_grace)
+
+    # Unlike the trigger's, this way to AWS was opened for this very call: there are no newer credentials to look up.
     async def asked(access: AwsAccess) -> T:
         return await work(access, hidden.set)
 
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="asyncrun-stop")
     try:
-        answer = pool.submit(partial(contextvars.copy_context().run, ask_aws, target, asked, log=log))
+        answer = pool.submit(
+            partial(contextvars.copy_context().run, ask_aws, target, asked, log=log, patience=patience)
+        )
         wait([answer], settings.kill_grace)
         return answer.result(settings.missing_grace if hidden.is_set() else 0)
     except TimeoutError:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from asyncrun.model.errors import AsyncrunError
+from asyncrun.model.errors import AsyncrunError, MalformedAnswer
 from asyncrun.model.event import CompletionEvent
 from asyncrun.model.outcome import ContainerOutcome, Outcome, Verdict
-from asyncrun.model.refs import AwsTarget, EcsTaskRef
+from asyncrun.model.refs import AwsTarget, EcsTaskRef, RunRecord
 from asyncrun.model.stopping import stop_reason
 from asyncrun.operators import remote
 from asyncrun.operators.errors import EndedInTriggerer, airflow_errors, failure_of
@@ -34,24 +34,28 @@ def announce(operator: Any, ti: Any, ref: EcsTaskRef) -> None:
         container=operator.container_name,
         region=operator.awslogs_region,
     )
-    record = {
-        "try_number": ti.try_number,
-        "ref": {"cluster": ref.cluster, "task_arn": ref.task_arn},
-        "ti_id": str(ti.id),
-        "links": links,
-    }
-    ti.xcom_push(key=RUN_XCOM_KEY, value=record)
+    record = RunRecord(ref=ref, ti_id=str(ti.id), try_number=ti.try_number, links=links)
+    ti.xcom_push(key=RUN_XCOM_KEY, value=record.to_dict())
     if operator.do_xcom_push:
         ti.xcom_push(key="ecs_task_arn", value=ref.task_arn)
 
 
-def announced(ti: Any) -> EcsTaskRef | None:
-    """The run that this try announced, None if it did not come so far."""
-    record = ti.xcom_pull(task_ids=ti.task_id, key=RUN_XCOM_KEY, map_indexes=ti.map_index)
-    if not isinstance(record, Mapping) or record.get("ti_id") != str(ti.id):
+def announced(ti: Any, log: Any) -> EcsTaskRef | None:
+    """
+    The run that this try announced, None if it did not come so far.
+
+    :param log: the task's: told where what was announced cannot be read. That is no error, since this is called while
+        another one is under way.
+    """
+    noted = ti.xcom_pull(task_ids=ti.task_id, key=RUN_XCOM_KEY, map_indexes=ti.map_index)
+    if noted is None:
         return None
-    ref = record["ref"]
-    return EcsTaskRef(cluster=ref["cluster"], task_arn=ref["task_arn"])
+    try:
+        record = RunRecord.from_dict(noted)
+    except MalformedAnswer as error:
+        log.error("The container run of this try is not known, so it may still be running. %s", error)
+        return None
+    return record.ref if record.ti_id == str(ti.id) else None
 
 
 def stop(target: AwsTarget, ref: EcsTaskRef, why: str, log: Any) -> bool:

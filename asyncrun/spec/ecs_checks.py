@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncrun.model.errors import InvalidArgument
 from asyncrun.spec.ecs import RunTaskArguments
-from asyncrun.spec.values import Kind, as_seconds, check_text, check_type, is_unrendered
+from asyncrun.spec.values import as_seconds, check_text, check_type, is_unrendered
 
 LAUNCH_TYPES = ("EC2", "FARGATE", "EXTERNAL")
 QUOTA_RETRY_KEYS = ("multiplier", "min", "max", "stop_after_delay")
@@ -61,11 +61,8 @@ def _check_container_override(where: str, one: object) -> None:
     check_type(where, one, Mapping, "a dict with a 'name'")
     if not isinstance(one, Mapping):
         return
-    name = one.get("name")
-    if not is_unrendered(name) and not (isinstance(name, str) and name):
-        # ContainerOverride, name: "This parameter is required if any override is specified."
-        shown = name if name is None or isinstance(name, (str, int, float)) else Kind(name)
-        raise InvalidArgument(f"{where}['name']", shown, "the name of a container in the task definition")
+    # ContainerOverride, name: "This parameter is required if any override is specified."
+    check_text(f"{where}['name']", one.get("name"), "the name of a container in the task definition")
     _check_command(f"{where}['command']", one.get("command"))
     _check_environment(f"{where}['environment']", one.get("environment"))
 

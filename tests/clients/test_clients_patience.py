@@ -55,7 +55,7 @@ async def test_what_lasts_is_an_error_within_seconds_and_nobody_says_that_it_is_
     with pytest.raises(Unavailable) as caught:
         await patiently(api, said.append)
     assert str(caught.value) == "503."
-    assert 15 < now() <= IN_A_WORKER.patience
+    assert 15 < now() <= IN_A_WORKER.lasts
     assert len(said) == api.calls - 1
 
 
