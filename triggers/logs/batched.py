@@ -184,16 +184,15 @@ class Batched:
             stream.tell_found()
 
     async def _hand_over(self, one: Pass, page: LogPage) -> None:
-        began_ms = self._group.there_ms(one.began_at)
+        began_ms = self._began_ms(one)
         by_name: dict[str, list[LogEvent]] = {}
-        late: set[str] = set()
         for event in page.events:
-            # What came after the first page was read may have left lines behind it, on a page that is past.
-            if one.first_page or event.ingested_ms <= began_ms:
+            # What came after the first page was read may have left lines behind it, on a page that is past; and what
+            # follows it must not come before it.
+            if one.first_page or (event.ingested_ms <= began_ms and event.stream not in one.left_out):
                 by_name.setdefault(event.stream, []).append(event)
             else:
-                late.add(event.stream)
-        one.left_out.update(stream for stream in one.streams if stream.name in late)
+                one.left_out.add(event.stream)
         for stream in list(one.streams):
             if events := by_name.get(stream.name):
                 if stream in one.unconnected:
@@ -233,17 +232,20 @@ class Batched:
 
     def _shown_ms(self, one: Pass) -> int:
         """What CloudWatch took in by then was surely shown when this pass began."""
-        return self._group.there_ms(one.began_at) - self._overlap
+        return self._began_ms(one) - self._overlap
+
+    def _began_ms(self, one: Pass) -> int:
+        return one.began_ms(self._group.there_ms)
 
     def _done(self, one: Pass) -> None:
         self._drop(one)
-        began_ms = self._group.there_ms(one.began_at)
+        began_ms = self._began_ms(one)
         for stream in list(one.streams):
             self._known.add(stream)
             if stream.awake and stream in one.unconnected:
                 continue  # there is more than was handed over
             stream.pass_done(one.start_ms, began_ms, self._shown_ms(one))
-            stream.tell_read(began_ms, final=stream in one.finals and stream not in one.left_out)
+            stream.tell_read(began_ms, final=stream in one.finals and stream.name not in one.left_out)
 
     def _runs_in_a_circle(self, one: Pass) -> None:
         """A page leads to one that was read before: read the batch again from where it stands, and once only."""
@@ -261,7 +263,7 @@ class Batched:
     def _missing(self, one: Pass, error: NotFound) -> None:
         if not one.streams:
             return
-        began_ms = self._group.there_ms(one.began_at)
+        began_ms = self._began_ms(one)
         if is_about_group(error):
             for stream in list(one.streams):
                 self._group.say_missing(stream, error)

@@ -37,10 +37,11 @@ class Pass:
     """
     One reading of a batch to its end, over several pages.
 
-    :param began_at: our clock's time, s: what that is in AWS's time may be known only once it has answered.
+    :param began_at: our clock's time, s.
     """
 
     __slots__ = (
+        "_began_ms",
         "began_at",
         "finals",
         "first_page",
@@ -58,11 +59,12 @@ class Pass:
         self.names = tuple(dict.fromkeys(stream.name for stream in streams))
         """What to ask for, on every page the same; two followers of one stream ask once."""
         self.start_ms, self.began_at = start_ms, began_at
+        self._began_ms: int | None = None
         self.finals = {stream for stream in streams if stream.final_wanted}
         self.unconnected = {stream for stream in streams if stream.connected_start_ms < start_ms}
         """An event of these only shows that they go on."""
-        self.left_out: set[Stream] = set()
-        """Some events of these were not handed over: they came while this was read."""
+        self.left_out: set[str] = set()
+        """Names of those whose further events are left to the next pass: some came while this was read."""
         self.token: str | None = None
         self.tokens: set[str] = set()
         """Those that were used: a page that leads back to one of them would be read for ever."""
@@ -73,6 +75,16 @@ class Pass:
         self.token = token
         self.tokens.add(token)
         self.first_page = False
+
+    def began_ms(self, there_ms: Callable[[float], int]) -> int:
+        """
+        When it began, in AWS's time: the same for all its pages, although that time becomes known better meanwhile.
+
+        :param there_ms: AWS's time of a moment of ours; it may be known only once AWS has answered.
+        """
+        if self._began_ms is None:
+            self._began_ms = there_ms(self.began_at)
+        return self._began_ms
 
     @property
     def waits(self) -> bool:
