@@ -157,7 +157,7 @@ class RunTrigger(StoredTrigger):
             return TaskSuccessEvent()
         if not self.inline:
             await hold_resume(self.deferred_at(), settings)
-        return TriggerEvent(completion.to_payload())
+        return TriggerEvent(completion.to_dict())
 
     async def _xcoms_written(self, completion: CompletionEvent, task_log: TaskLog) -> bool:
         """Write the result; if Airflow does not take it, a worker can do so."""

@@ -1,23 +1,18 @@
 """
 What crosses from the worker to a trigger: typed, versioned, and without secrets.
 
-These values lie in Airflow's database while a task is deferred, so a row that the last release wrote must still load:
-fields are only ever added, with a default; unknown ones are ignored.
+These values lie in Airflow's database while a task is deferred.
 """
 
 from __future__ import annotations
 
-from typing import Any, Self
-
-import msgspec
+from typing import ClassVar
 
 from asyncrun.model.refs import AwsTarget, EcsTaskRef
-from asyncrun.model.stored import from_plain, to_plain
-
-VERSION = 1
+from asyncrun.model.stored import Stored
 
 
-class _Watch(msgspec.Struct, frozen=True, kw_only=True):
+class _Watch(Stored, frozen=True, kw_only=True):
     """
     Common to all watches.
 
@@ -26,23 +21,10 @@ class _Watch(msgspec.Struct, frozen=True, kw_only=True):
     :param deadline: seconds since the epoch; None: none.
     """
 
+    what: ClassVar[str] = "the trigger's arguments"
     target: AwsTarget
     deferred_at: float
     deadline: float | None = None
-    version: int = VERSION
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as Airflow stores a trigger's arguments."""
-        return to_plain(self)
-
-    @classmethod
-    def from_dict(cls, plain: object) -> Self:
-        """
-        Read what ``to_dict`` wrote, in this or an older release.
-
-        :raises MalformedAnswer: where it is something else.
-        """
-        return from_plain(plain, cls, "the trigger's arguments")
 
 
 class EcsTaskWatch(_Watch, frozen=True, kw_only=True):

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
-
-import msgspec
+from typing import Any, ClassVar
 
 from asyncrun.model.diagnosis import Diagnosis
 from asyncrun.model.outcome import Outcome
 from asyncrun.model.refs import EcsTaskRef
-from asyncrun.model.stored import from_plain, to_plain
+from asyncrun.model.stored import Stored
 
-VERSION = 1
 RESULT_LIMIT = 256 * 1024
 """Bytes of ``result``. It passes through the database, and through the supervisor, which serves one triggerer's
 requests one after the other. CloudWatch took no longer lines until 2025 (now 1 MB)."""
@@ -21,7 +18,7 @@ LAST_LINES_LIMIT = 64 * 1024
 _LONGEST_REPR = 500  # characters
 
 
-class CompletionEvent(msgspec.Struct, frozen=True, kw_only=True):
+class CompletionEvent(Stored, frozen=True, kw_only=True):
     """
     The end of one container run.
 
@@ -31,28 +28,18 @@ class CompletionEvent(msgspec.Struct, frozen=True, kw_only=True):
     :param last_lines: of a failure: the last lines of the container to blame, for the exception.
     :param result: of a success: the very last line of the deciding container, for the XCom ``return_value``; None if it
         wrote nothing, or nobody wants it.
-    :param version: of this structure; readers accept every older one.
     """
 
+    what: ClassVar[str] = "the trigger's event"
     ref: EcsTaskRef
     outcome: Outcome
     diagnosis: Diagnosis
     last_lines: tuple[str, ...] = ()
     result: str | None = None
-    version: int = VERSION
 
-    def to_payload(self) -> dict[str, Any]:
-        """Plain values, as Airflow stores them."""
-        return _Payload(to_plain(self))
-
-    @classmethod
-    def from_payload(cls, payload: object) -> CompletionEvent:
-        """
-        Read what ``to_payload`` wrote, in this or an older release.
-
-        :raises MalformedAnswer: where it is something else.
-        """
-        return from_plain(payload, cls, "the trigger's event")
+    def to_dict(self) -> dict[str, Any]:
+        """As Airflow stores it."""
+        return _Payload(super().to_dict())
 
 
 class _Payload(dict[str, Any]):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import ClassVar
 
 import msgspec
 
 from asyncrun.model.arns import account_of, region_of
-from asyncrun.model.stored import from_plain, to_plain
+from asyncrun.model.stored import Stored
 
 
 class EcsTaskRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,71 +57,43 @@ class LaunchPhase(StrEnum):
     """Nobody any more: its end is known to the try that waited for it."""
 
 
-class LaunchRecord(msgspec.Struct, frozen=True, kw_only=True):
+class LaunchRecord(Stored, frozen=True, kw_only=True):
     """
     What a try writes down of its run for the next try, which reads it if the worker died.
 
-    Lies in Airflow's task state store: fields are only ever added, with a default.
+    Lies in Airflow's task state store.
 
     :param ti_id: the task instance's UUID, new for each try.
     :param noted_at: when the run was launched or taken over, seconds since the epoch.
     """
 
+    what: ClassVar[str] = "an earlier try's note of its launch"
     ref: EcsTaskRef
     ti_id: str
     try_number: int
     phase: LaunchPhase
     noted_at: float = 0.0
-    version: int = 1
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as Airflow stores them."""
-        return to_plain(self)
-
-    @classmethod
-    def from_dict(cls, plain: object) -> LaunchRecord:
-        """
-        Read what ``to_dict`` wrote, in this or an older release.
-
-        :raises MalformedAnswer: where it is something else.
-        """
-        return from_plain(plain, cls, "an earlier try's note of its launch")
 
 
-class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+class RunRecord(Stored, frozen=True, kw_only=True):
     """
     What a try tells by XCom of its run before it waits for it: to its trigger's ``on_kill``, and to the links.
-
-    Lies in Airflow's database: fields are only ever added, with a default.
 
     :param ti_id: the task instance's UUID, new for each try.
     :param try_number: for people who read the XCom.
     :param links: URLs by the name of the link's fact.
     """
 
+    what: ClassVar[str] = "The XCom that names the container run"
     ref: EcsTaskRef
     ti_id: str
     try_number: int = 0
     links: dict[str, str] = msgspec.field(default_factory=dict)
-    version: int = 1
 
     @property
     def identity(self) -> str:
         """The run's; to be compared rather than ``ref``, whose other parts may be told in several ways."""
         return self.ref.identity
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as Airflow stores them."""
-        return to_plain(self)
-
-    @classmethod
-    def from_dict(cls, plain: object) -> RunRecord:
-        """
-        Read what ``to_dict`` wrote, in this or an older release.
-
-        :raises MalformedAnswer: where it is something else.
-        """
-        return from_plain(plain, cls, "The XCom that names the container run")
 
 
 class AwsTarget(msgspec.Struct, frozen=True, kw_only=True):

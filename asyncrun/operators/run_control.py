@@ -106,7 +106,7 @@ def read_event(event: Any) -> CompletionEvent | None:
     if not isinstance(event, Mapping):
         raise EndedInTriggerer(f"the trigger ended the task with {event!r}; the reason stands in its log")
     with airflow_errors():
-        return CompletionEvent.from_payload(event)
+        return CompletionEvent.from_dict(event)
 
 
 def raise_for_end(completion: CompletionEvent, *, skips: Callable[[int], bool], lines: int) -> None:

@@ -83,20 +83,20 @@ WATCH_0_1_0: dict[str, Any] = {
 
 
 def test_an_event_comes_back_as_it_was() -> None:
-    assert CompletionEvent.from_payload(EVENT.to_payload()) == EVENT
+    assert CompletionEvent.from_dict(EVENT.to_dict()) == EVENT
 
 
 def test_the_event_of_the_last_release_still_loads() -> None:
-    assert CompletionEvent.from_payload(EVENT_0_1_0) == EVENT
+    assert CompletionEvent.from_dict(EVENT_0_1_0) == EVENT
 
 
 def test_an_event_of_a_newer_release_loads_as_far_as_it_is_known() -> None:
-    assert CompletionEvent.from_payload({**EVENT_0_1_0, "version": 9, "new": {"x": 1}}).ref == REF
+    assert CompletionEvent.from_dict({**EVENT_0_1_0, "version": 9, "new": {"x": 1}}).ref == REF
 
 
 def test_a_foreign_event_is_refused_with_the_place() -> None:
     with pytest.raises(MalformedAnswer, match=r"the trigger's event cannot be read: .*ref"):
-        CompletionEvent.from_payload({"status": "success"})
+        CompletionEvent.from_dict({"status": "success"})
 
 
 def test_a_watch_of_the_last_release_still_loads_and_comes_back_as_it_was() -> None:
@@ -109,19 +109,19 @@ def test_a_watch_of_the_last_release_still_loads_and_comes_back_as_it_was() -> N
 def test_what_airflow_logs_of_an_event_is_short_and_shows_no_line_of_a_container() -> None:
     """Its triggerer writes the ``repr`` of each event into the task log."""
     made = msgspec.structs.replace(EVENT, last_lines=("DB_PASSWORD=hunter2",), result="r" * 10**6)
-    assert repr(made.to_payload()) == "failed: s"
-    assert repr(TriggerEvent(made.to_payload())) == "TriggerEvent<failed: s>"
+    assert repr(made.to_dict()) == "failed: s"
+    assert repr(TriggerEvent(made.to_dict())) == "TriggerEvent<failed: s>"
     wordy = msgspec.structs.replace(EVENT, diagnosis=Diagnosis(summary="s" * 10**6))
-    assert len(repr(wordy.to_payload())) < 600
+    assert len(repr(wordy.to_dict())) < 600
 
 
 def test_the_payload_of_an_event_passes_airflows_serializations_as_a_dict() -> None:
-    event = TriggerEvent(EVENT.to_payload())
+    event = TriggerEvent(EVENT.to_dict())
     plain = msgspec.to_builtins(EVENT)
     for dumped in (event.model_dump(), json.loads(event.model_dump_json())):
         assert dumped == {"payload": json.loads(json.dumps(plain))} or dumped == {"payload": plain}
     assert serialize({"event": event.payload}) == serialize({"event": plain})
-    assert CompletionEvent.from_payload(json.loads(event.model_dump_json())["payload"]) == EVENT
+    assert CompletionEvent.from_dict(json.loads(event.model_dump_json())["payload"]) == EVENT
 
 
 def test_a_result_is_cut_at_its_limit_and_never_within_a_character() -> None:

@@ -55,7 +55,7 @@ def start(made: Any) -> asyncio.Task[TriggerEvent]:
 
 def end(event: TriggerEvent) -> CompletionEvent:
     """What the worker gets."""
-    return CompletionEvent.from_payload(event.payload)
+    return CompletionEvent.from_dict(event.payload)
 
 
 async def completion(arn: str, **fields: Any) -> CompletionEvent:

@@ -87,7 +87,7 @@ async def test_a_role_that_does_not_come_back_fails_its_run_only_and_says_who_mu
     assert isinstance(await runs[1], TaskSuccessEvent)
     assert said(task_log, 1, "main") == "before\nafter"
     assert "cannot be seen" not in said(task_log, 1)
-    assert SECRET not in json.dumps([task_log.records(), failed.to_payload()])
+    assert SECRET not in json.dumps([task_log.records(), failed.to_dict()])
     await call(lab.ecs.stop_task, task=arns[0])
 
 
