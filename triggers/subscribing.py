@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 from asyncrun.clients.api import AwsAccess
+from asyncrun.model.arns import name_of
 from asyncrun.model.ecs import EcsTaskState
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.registry import Subscription, Watcher, registry
@@ -21,7 +22,7 @@ def subscribe_task(access: AwsAccess, cluster: str, task: str, settings: Setting
     :param cluster: name or ARN; both lead to the same watcher.
     :param task: ARN or id.
     """
-    key = ("ecs tasks", access.key, cluster.rsplit("/", 1)[-1])
+    key = ("ecs tasks", access.key, name_of(cluster))
     return _subscribe(key, task, settings, lambda: EcsTaskPoller(access.ecs, cluster, settings, access.renew))
 
 

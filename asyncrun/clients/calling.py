@@ -99,8 +99,9 @@ class Calls:
         )
 
     def _count_in(self, account: str) -> None:
-        self._account = account
-        forget(self._identity)  # or the metrics would tell of two budgets
+        if account != self._account:
+            self._account = account
+            forget(self._identity)  # or the metrics would tell of two budgets
 
     def _bucket(self, region: str, group: Group) -> TokenBucket:
         return bucket_for(self.account or self._identity, region, group, self._settings)

@@ -19,6 +19,11 @@ def account_of(arn: object) -> str | None:
     return _part(arn, "account")
 
 
+def name_of(resource: str) -> str:
+    """The last part of an ARN, or the name itself: a cluster's short name, a task's id."""
+    return resource.rsplit("/", 1)[-1]
+
+
 def _part(arn: object, name: str) -> str | None:
     found = _ARN.match(arn) if isinstance(arn, str) else None
     return found[name] or None if found else None

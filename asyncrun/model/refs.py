@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from asyncrun.model.arns import account_of, region_of
+from asyncrun.model.arns import account_of, name_of, region_of
 from asyncrun.model.stored import Stored
 
 
@@ -30,7 +30,7 @@ class EcsTaskRef(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def task_id(self) -> str:
         """The last part of the ARN: 32 hexadecimal digits, as in log stream names and the console."""
-        return self.task_arn.rsplit("/", 1)[-1]
+        return name_of(self.task_arn)
 
     @property
     def region(self) -> str | None:

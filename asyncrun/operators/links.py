@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
+from asyncrun.model.arns import name_of
 from asyncrun.model.errors import MalformedAnswer
 from asyncrun.model.refs import EcsTaskRef, RunRecord
 from asyncrun.spec.ecs import RUN_XCOM_KEY, log_stream
@@ -37,7 +38,7 @@ def ecs_task_url(task_arn: str, cluster: str, tab: str = "configuration") -> str
     region = parts[3]
     resource = parts[5].split("/")
     # task/<cluster>/<id>; the old form task/<id> names no cluster.
-    name = resource[1] if len(resource) == 3 else cluster.rsplit("/", 1)[-1]
+    name = resource[1] if len(resource) == 3 else name_of(cluster)
     return (
         f"https://{region}.console.{domain}/ecs/v2/clusters/{quote(name, safe='')}"
         f"/tasks/{quote(resource[-1], safe='')}/{tab}?region={region}"

@@ -15,6 +15,7 @@ from asyncrun.clients.config import load_settings
 from asyncrun.local.aws import EmbeddedAws, Fault
 from asyncrun.operators import errors, run_control
 from tests.operators.support import FOREVER, Store, Ti, Unwritable, boto, described, run_task
+from tests.support.lab import until
 
 
 def running(aws: EmbeddedAws, owner: str) -> list[str]:
@@ -132,8 +133,7 @@ def test_a_kill_while_the_launch_is_throttled_launches_nothing(aws: EmbeddedAws,
     operator = run_task(FOREVER, owner="throttled")
     with ThreadPoolExecutor(1) as pool:
         executing = pool.submit(worker.execute, operator, worker.context(operator))
-        while len(aws.control.calls("RunTask")) < 2:
-            time.sleep(0.05)
+        until(lambda: len(aws.control.calls("RunTask")), lambda calls: calls >= 2)
         operator.on_kill()
         with pytest.raises(errors.KilledWhileLaunching):
             executing.result(60)
@@ -146,8 +146,7 @@ def test_a_kill_while_run_task_is_under_way_stops_the_task(aws: EmbeddedAws, wor
     operator = run_task(FOREVER, owner="under-way")
     with ThreadPoolExecutor(1) as pool:
         executing = pool.submit(worker.execute, operator, worker.context(operator))
-        while not aws.control.calls("RunTask"):
-            time.sleep(0.05)
+        until(lambda: aws.control.calls("RunTask"), bool)
         operator.on_kill()
         with pytest.raises(errors.KilledWhileLaunching):
             executing.result(60)

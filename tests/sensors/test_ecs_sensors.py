@@ -24,6 +24,7 @@ from asyncrun.sensors.ecs import (
     EcsTaskStateSensor,
 )
 from tests.operators.support import FAMILY, boto
+from tests.support.lab import until
 
 
 def cluster(**arguments: Any) -> EcsClusterStateSensor:
@@ -144,8 +145,7 @@ def test_a_cluster_that_is_not_shown_yet_is_waited_for_in_the_worker_and_in_the_
     poking = cluster(cluster_name="young-one", deferrable=False, poke_interval=0.3, timeout=30)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(worker.execute, poking, worker.context(poking))
-        while not aws.control.calls("DescribeClusters"):
-            time.sleep(0.05)
+        until(lambda: aws.control.calls("DescribeClusters"), bool)
         boto(aws).create_cluster(clusterName="young-one")
         assert waiting.result(20) is None
     boto(aws).delete_cluster(cluster="young-one")

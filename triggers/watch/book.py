@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeAlias
 
 from asyncrun.clients.api import Described, Failure
 from asyncrun.clients.error_codes import REFUSED_CONTENT
+from asyncrun.model.arns import name_of
 from asyncrun.model.errors import MalformedAnswer, RemoteError, RequestRefused, Unavailable
 from asyncrun.triggers.watch.news import S
 from asyncrun.triggers.watch.questions import DATA_ERRORS, Questions, Tuning
@@ -143,7 +144,7 @@ class Book(Generic[S]):
                 left.pop(row.ident, None)
                 self._take(row, raw)
         for failure in answer.failures:
-            failed = left.pop(failure.arn, None) or left.pop(_short(failure.arn), None)
+            failed = left.pop(failure.arn, None) or left.pop(name_of(failure.arn), None)
             if failed is not None:
                 self._failure(failed, failure, now)
         if anonymous:
@@ -291,10 +292,6 @@ class Book(Generic[S]):
                 row.missing_at, row.confirming = None, False
         except DATA_ERRORS:
             log.warning("a pushed state of an %s cannot be read; it is ignored", self._questions.what, exc_info=True)
-
-
-def _short(arn: str) -> str:
-    return arn.rsplit("/", 1)[-1]
 
 
 def every(batches: Iterable[Batch[S]]) -> Batch[S]:

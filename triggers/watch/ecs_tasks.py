@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from asyncrun.clients.api import Described, EcsApi
+from asyncrun.model.arns import name_of
 from asyncrun.model.ecs import EcsTaskState, parse_task
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.watch.polling import BatchPoller
@@ -19,14 +20,14 @@ class _Tasks(Questions[EcsTaskState]):
 
     def __init__(self, api: EcsApi, cluster: str) -> None:
         self._api, self._cluster = api, cluster
-        self.cluster = cluster.rsplit("/", 1)[-1]
+        self.cluster = name_of(cluster)
 
     async def ask(self, idents: Sequence[str]) -> Described:
         return await self._api.describe_tasks(self._cluster, idents)
 
     def idents(self, raw: Mapping[str, Any]) -> Iterable[str]:
         arn = text(raw["taskArn"])
-        return (arn, arn.rsplit("/", 1)[-1])  # sensors may name it by its id
+        return (arn, name_of(arn))  # sensors may name it by its id
 
     def version(self, raw: Mapping[str, Any]) -> object:
         return raw.get("version")
