@@ -119,7 +119,7 @@ class Batched:
         self._passes.append(self._pass(streams, start_ms))
 
     def _pass(self, streams: list[Stream], start_ms: int) -> Pass:
-        return Pass(streams, start_ms, self._group.clock())
+        return Pass(streams, start_ms, self._group.clock(), self._group.there_ms)
 
     async def _turn(self, one: Pass) -> None:
         """Read on in a pass, some pages at a time."""
@@ -184,7 +184,7 @@ class Batched:
             stream.tell_found()
 
     async def _hand_over(self, one: Pass, page: LogPage) -> None:
-        began_ms = self._began_ms(one)
+        began_ms = one.began_ms
         by_name: dict[str, list[LogEvent]] = {}
         for event in page.events:
             # What came after the first page was read may have left lines behind it, on a page that is past; and what
@@ -232,14 +232,11 @@ class Batched:
 
     def _shown_ms(self, one: Pass) -> int:
         """What CloudWatch took in by then was surely shown when this pass began."""
-        return self._began_ms(one) - self._overlap
-
-    def _began_ms(self, one: Pass) -> int:
-        return one.began_ms(self._group.there_ms)
+        return one.began_ms - self._overlap
 
     def _done(self, one: Pass) -> None:
         self._drop(one)
-        began_ms = self._began_ms(one)
+        began_ms = one.began_ms
         for stream in list(one.streams):
             self._known.add(stream)
             if stream.awake and stream in one.unconnected:
@@ -263,7 +260,7 @@ class Batched:
     def _missing(self, one: Pass, error: NotFound) -> None:
         if not one.streams:
             return
-        began_ms = self._began_ms(one)
+        began_ms = one.began_ms
         if is_about_group(error):
             for stream in list(one.streams):
                 self._group.say_missing(stream, error)

@@ -38,11 +38,13 @@ class Pass:
     One reading of a batch to its end, over several pages.
 
     :param began_at: our clock's time, s.
+    :param there_ms: AWS's time of a moment of ours, which may be known only once AWS has answered.
     """
 
     __slots__ = (
+        "_began_at",
         "_began_ms",
-        "began_at",
+        "_there_ms",
         "finals",
         "first_page",
         "left_out",
@@ -54,11 +56,14 @@ class Pass:
         "unconnected",
     )
 
-    def __init__(self, streams: Sequence[Stream], start_ms: int, began_at: float) -> None:
+    def __init__(
+        self, streams: Sequence[Stream], start_ms: int, began_at: float, there_ms: Callable[[float], int]
+    ) -> None:
         self.streams = list(streams)
         self.names = tuple(dict.fromkeys(stream.name for stream in streams))
         """What to ask for, on every page the same; two followers of one stream ask once."""
-        self.start_ms, self.began_at = start_ms, began_at
+        self.start_ms = start_ms
+        self._began_at, self._there_ms = began_at, there_ms
         self._began_ms: int | None = None
         self.finals = {stream for stream in streams if stream.final_wanted}
         self.unconnected = {stream for stream in streams if stream.connected_start_ms < start_ms}
@@ -76,14 +81,16 @@ class Pass:
         self.tokens.add(token)
         self.first_page = False
 
-    def began_ms(self, there_ms: Callable[[float], int]) -> int:
+    @property
+    def began_ms(self) -> int:
         """
-        When it began, in AWS's time: the same for all its pages, although that time becomes known better meanwhile.
+        When it began, in AWS's time; to be asked once AWS has answered.
 
-        :param there_ms: AWS's time of a moment of ours; it may be known only once AWS has answered.
+        The same for all its pages, although that time becomes known better meanwhile: what one page leaves to the next
+        pass must not be overtaken by what a later page hands over.
         """
         if self._began_ms is None:
-            self._began_ms = there_ms(self.began_at)
+            self._began_ms = self._there_ms(self._began_at)
         return self._began_ms
 
     @property
