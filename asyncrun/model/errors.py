@@ -9,7 +9,8 @@ The errors of asyncrun. The class says who must act; attributes carry the facts;
     ├── RemoteError                a call to AWS or Kubernetes was answered by an error, or by nothing
     │   ├── Unavailable            nobody yet, a later call may work: 5xx, refused, timed out
     │   │   ├── Throttled          nobody yet, a later call will work: too many calls in this account
-    │   │   └── NotShown           nobody yet: ECS does not show the task, which is too young or forgotten
+    │   │   ├── NotShown           nobody yet: ECS does not show the task, which is too young or forgotten
+    │   │   └── Expired            nobody: Kubernetes no longer keeps that place in a list or watch; list again
     │   ├── AccessDenied           whoever manages permissions
     │   │   └── CredentialsExpired whoever manages the connection: no usable credentials
     │   ├── NotFound               the author of the DAG: the cluster, definition or log group does not exist
@@ -25,6 +26,7 @@ The errors of asyncrun. The class says who must act; attributes carry the facts;
         ├── StoppedByUser          nobody: somebody stopped it on purpose
         ├── DeadlineExceeded       the author of the DAG: it took longer than its deadline, and was told to stop
         ├── Lost                   whoever runs the platform: it can no longer be found
+        ├── ResultUnusable         the code in the container: it succeeded, and its XCom cannot be used
         └── Unwatchable            whoever manages permissions: we can no longer see it; it may still be running
 """
 
@@ -129,6 +131,10 @@ class NotShown(Unavailable):
     """ECS does not know the task: moments after its launch it will, an hour after its end it never will again."""
 
 
+class Expired(Unavailable):
+    """Kubernetes no longer keeps that place in a list or watch (410): list again."""
+
+
 class AccessDenied(RemoteError):
     """The credentials in use may not make this call."""
 
@@ -210,6 +216,10 @@ class DeadlineExceeded(RunFailed):
 
 class Lost(RunFailed):
     """The platform no longer knows the run; how it ended cannot be known."""
+
+
+class ResultUnusable(RunFailed):
+    """The container succeeded, and what it left as its result (XCom) cannot be used."""
 
 
 class Unwatchable(RunFailed):

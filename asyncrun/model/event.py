@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 
 from asyncrun.model.diagnosis import Diagnosis
 from asyncrun.model.outcome import Outcome
-from asyncrun.model.refs import EcsTaskRef
-from asyncrun.model.stored import Stored
+from asyncrun.model.refs import EcsTaskRef, OfRun, PodRef
 
 RESULT_LIMIT = 256 * 1024
 """Bytes of ``result``. It passes through the database, and through the supervisor, which serves one triggerer's
@@ -18,7 +17,7 @@ LAST_LINES_LIMIT = 64 * 1024
 _LONGEST_REPR = 500  # characters
 
 
-class CompletionEvent(Stored, frozen=True, kw_only=True):
+class CompletionEvent(OfRun, frozen=True, kw_only=True):
     """
     The end of one container run.
 
@@ -31,7 +30,6 @@ class CompletionEvent(Stored, frozen=True, kw_only=True):
     """
 
     what: ClassVar[str] = "the trigger's event"
-    ref: EcsTaskRef
     outcome: Outcome
     diagnosis: Diagnosis
     last_lines: tuple[str, ...] = ()
@@ -40,6 +38,18 @@ class CompletionEvent(Stored, frozen=True, kw_only=True):
     def to_dict(self) -> dict[str, Any]:
         """As Airflow stores it."""
         return _Payload(super().to_dict())
+
+
+class EcsCompletionEvent(CompletionEvent, frozen=True, kw_only=True):
+    """The end of an ECS task."""
+
+    ref: EcsTaskRef
+
+
+class PodCompletionEvent(CompletionEvent, frozen=True, kw_only=True):
+    """The end of a pod."""
+
+    ref: PodRef
 
 
 class _Payload(dict[str, Any]):

@@ -29,7 +29,13 @@ class StopCause(StrEnum):
     """Why we gave up on or stopped a run ourselves; None in an outcome means that the platform's facts decide."""
 
     DEADLINE = "deadline"
+    """It took longer than it may."""
     ACCESS = "access"
+    """We can no longer see it."""
+    START = "start"
+    """It could not start, or not in time."""
+    RESULT = "result"
+    """It ran, and what it left as its result cannot be used."""
 
 
 class ContainerOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,12 +45,19 @@ class ContainerOutcome(msgspec.Struct, frozen=True, kw_only=True):
     :param exit_code: None where the platform gives none (it never ran, or its end was not seen).
     :param reason: the platform's words for a failure of this container, empty if none.
     :param essential: its end ends the task; it takes part in the verdict.
+    :param message: what the platform or the program itself said of its end (a pod's termination message); empty if
+        nothing, or where the platform has no such thing.
+    :param started_at: seconds since the epoch, None if it never started or the platform does not say.
+    :param finished_at: the same, of its end.
     """
 
     name: str
     exit_code: int | None = None
     reason: str = ""
     essential: bool = True
+    message: str = ""
+    started_at: float | None = None
+    finished_at: float | None = None
 
     @property
     def signal(self) -> str | None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self, TypeAlias
 
 import msgspec
 
 from asyncrun.model.arns import account_of, name_of, region_of
 from asyncrun.model.stored import Stored
 
+RUN_XCOM_KEY = "asyncrun_run"
+"""XCom in which the worker says, before it defers, which container run is this try's: ``run_control.announce``."""
 
-class EcsTaskRef(msgspec.Struct, frozen=True, kw_only=True):
+
+class EcsTaskRef(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ecs"):
     """
     One ECS task of ours.
 
@@ -46,6 +49,50 @@ class EcsTaskRef(msgspec.Struct, frozen=True, kw_only=True):
         return self.task_arn
 
 
+class PodRef(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="pod"):
+    """
+    One pod of ours.
+
+    :param uid: new for each pod, so it is the identity; a pod that was deleted and created again under its name is
+        another one.
+    :param selector: label selector by which the shared reflector of the namespace sees the pod, as it was checked on
+        the answer to its creation; empty: our labels are not on it, so it is asked for by itself.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    selector: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What tells this run from all others, whatever its kind: the uid."""
+        return self.uid
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+RunRef: TypeAlias = EcsTaskRef | PodRef
+
+
+class OfRun(Stored, frozen=True, kw_only=True):
+    """
+    A stored value about one run.
+
+    :param ref: which run.
+    """
+
+    ref: RunRef
+
+    @classmethod
+    def from_dict(cls, plain: object) -> Self:
+        """As ``Stored.from_dict``; a row from before there were pods does not say that its run is an ECS task."""
+        if isinstance(plain, dict) and isinstance(ref := plain.get("ref"), dict) and "kind" not in ref:
+            plain = {**plain, "ref": {"kind": "ecs", **ref}}
+        return super().from_dict(plain)
+
+
 class LaunchPhase(StrEnum):
     """Who answers for a launched run. The values lie in Airflow's database."""
 
@@ -57,7 +104,7 @@ class LaunchPhase(StrEnum):
     """Nobody any more: its end is known to the try that waited for it."""
 
 
-class LaunchRecord(Stored, frozen=True, kw_only=True):
+class LaunchRecord(OfRun, frozen=True, kw_only=True):
     """
     What a try writes down of its run for the next try, which reads it if the worker died.
 
@@ -68,14 +115,25 @@ class LaunchRecord(Stored, frozen=True, kw_only=True):
     """
 
     what: ClassVar[str] = "an earlier try's note of its launch"
-    ref: EcsTaskRef
     ti_id: str
     try_number: int
     phase: LaunchPhase
     noted_at: float = 0.0
 
 
-class RunRecord(Stored, frozen=True, kw_only=True):
+class EcsLaunchRecord(LaunchRecord, frozen=True, kw_only=True):
+    """The same of an ECS task."""
+
+    ref: EcsTaskRef
+
+
+class PodLaunchRecord(LaunchRecord, frozen=True, kw_only=True):
+    """The same of a pod."""
+
+    ref: PodRef
+
+
+class RunRecord(OfRun, frozen=True, kw_only=True):
     """
     What a try tells by XCom of its run before it waits for it: to its trigger's ``on_kill``, and to the links.
 
@@ -85,7 +143,6 @@ class RunRecord(Stored, frozen=True, kw_only=True):
     """
 
     what: ClassVar[str] = "The XCom that names the container run"
-    ref: EcsTaskRef
     ti_id: str
     try_number: int = 0
     links: dict[str, str] = msgspec.field(default_factory=dict)
@@ -113,3 +170,22 @@ class AwsTarget(msgspec.Struct, frozen=True, kw_only=True):
     region_name: str | None = None
     verify: bool | str | None = None
     botocore_config: dict[str, object] | None = None
+
+
+class KubeTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Which cluster, and with whose credentials: the connection arguments of upstream's pod operator.
+
+    Holds names and paths only, never a credential: it is stored in the database with the trigger, which resolves it by
+    itself.
+
+    :param conn_id: Airflow connection; None: none.
+    :param in_cluster: True: the service account of the process's own pod.
+    :param config_file: path of a kubeconfig file, on workers and triggerers.
+    :param cluster_context: context of the kubeconfig; None: its current one.
+    """
+
+    conn_id: str | None = "kubernetes_default"
+    in_cluster: bool | None = None
+    config_file: str | None = None
+    cluster_context: str | None = None

@@ -164,6 +164,42 @@ class Settings:
         "ECS answers that it does not show the task",
         at_most=_HOUR,
     )
+    kube_rate: float = _number(
+        50, "calls/s", "requests to one API server, and as many openings of logs: its priority and fairness queues "
+        "serve all users of the cluster", at_least=1, at_most=10**4,
+    )  # fmt: skip
+    pod_list_page: int = _number(
+        200, "pods", "per page of a list: a pod is 5-20 KiB of JSON, a page is parsed in one step of the event loop",
+        at_least=1, at_most=10**4,
+    )  # fmt: skip
+    pod_watch_silence: float = _number(
+        150, "s", "a watch that brings nothing for that long, no bookmark either, is replaced: the API server sends "
+        "one about every 60 s", at_least=1, at_most=_HOUR,
+    )  # fmt: skip
+    pod_poll_interval: float = _number(
+        5, "s", "time between two looks at pods that cannot be watched: no permission, or no labels of ours",
+        at_least=0.1, at_most=_HOUR,
+    )  # fmt: skip
+    pod_log_follows: int = _number(
+        1000, "connections", "followed logs of one triggerer; each is a file descriptor here and a stream in the API "
+        "server and the kubelet. Containers beyond it are read in turns", at_least=1, at_most=10**5,
+    )  # fmt: skip
+    pod_log_silence: float = _number(
+        300, "s", "a followed log that brings nothing for that long is opened again where it left off: a connection "
+        "may be dead without anybody's word", at_least=1, at_most=_DAY,
+    )  # fmt: skip
+    pod_delete_delay: float = _number(
+        5, "s", "a finished pod is deleted that long after its end was reported: were the triggerer to die in between, "
+        "its successor must still find how it ended", at_most=_HOUR,
+    )  # fmt: skip
+    pod_xcom_limit: int = _number(
+        2**20, "bytes", "the longest XCom of a pod: it passes through the database and through the triggerer's "
+        "supervisor, which serves one request after the other", at_least=1024, at_most=2**26,
+    )  # fmt: skip
+    exec_plugin_limit: float = _number(
+        60, "s", "a kubeconfig's exec plug-in (aws, gke-gcloud-auth-plugin) that has not answered by then is ended",
+        at_least=1, at_most=_HOUR,
+    )  # fmt: skip
     metrics_interval: float = _number(
         15, "s", "time between two sendings of asyncrun's metrics, where Airflow's metrics are on: what a dashboard "
         "resolves; each takes a few ms of a thread", at_least=1, at_most=_HOUR,

@@ -33,7 +33,8 @@ def test_a_record_comes_back_as_it_was() -> None:
 
 def test_a_record_of_the_first_release_still_loads_and_what_is_written_now_loads_there() -> None:
     assert RunRecord.from_dict(FIRST) == RECORD
-    assert {key: RECORD.to_dict()[key] for key in FIRST} == FIRST
+    # That release knew one kind of runs; it leaves out what it does not know, as this one does (below).
+    assert {key: RECORD.to_dict()[key] for key in FIRST} == {**FIRST, "ref": {"kind": "ecs", **FIRST["ref"]}}
 
 
 def test_a_record_of_a_newer_release_loads_as_far_as_it_is_known() -> None:

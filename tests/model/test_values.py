@@ -102,8 +102,9 @@ def test_a_foreign_event_is_refused_with_the_place() -> None:
 def test_a_watch_of_the_last_release_still_loads_and_comes_back_as_it_was() -> None:
     watch = EcsTaskWatch.from_dict(WATCH_0_1_0)
     assert watch.ref == REF
-    # That release did not say whether the result is wanted, so it must be there.
-    assert watch.to_dict() == {**WATCH_0_1_0, "wants_result": True}
+    # That release knew one kind of runs, and did not say whether the result is wanted, so it must be there.
+    ref = {"kind": "ecs", **WATCH_0_1_0["ref"]}
+    assert watch.to_dict() == {**WATCH_0_1_0, "ref": ref, "wants_result": True}
 
 
 def test_what_airflow_logs_of_an_event_is_short_and_shows_no_line_of_a_container() -> None:
