@@ -1,5 +1,5 @@
 """
-Call budgets: how many calls of one API per second this process makes in one account and region.
+Call budgets: how many calls of one API per second this process makes in one account and region, or of one cluster.
 
 AWS limits calls per account and region, for everybody in the account together, and the SDK's own retries do not absorb
 a stampede (measured: 264 of 400 simultaneous calls lost with ten attempts each). So every call takes a token first.
@@ -27,6 +27,8 @@ SLOWEST = 1 / 8
 """But never less than that share of the configured rate."""
 SLOWDOWN_PAUSE = 1.0
 """Seconds in which further throttled answers count once: the calls of one burst are answered together."""
+LONGEST_PAUSE = 30.0
+"""Seconds: an answer that asks for a longer pause is believed to err, or not to mean kills."""
 RECOVERY_SECONDS = 60.0
 """The rate grows evenly, from nothing to the configured rate in that time."""
 
@@ -43,6 +45,9 @@ class Group(StrEnum):
     ECS_CHANGES = "ecs-changes"
     FILTER_LOG_EVENTS = "filter-log-events"
     GET_LOG_EVENTS = "get-log-events"
+    KUBE = "kubernetes"
+    """One API server; a budget of its own for logs, whose many openings must not hold up launches and kills."""
+    KUBE_LOGS = "kubernetes-logs"
 
 
 def rate_of(group: Group, settings: Settings) -> float:
@@ -54,6 +59,8 @@ def rate_of(group: Group, settings: Settings) -> float:
         Group.ECS_CHANGES: CHANGE_RATE,
         Group.FILTER_LOG_EVENTS: settings.filter_logs_rate,
         Group.GET_LOG_EVENTS: settings.get_logs_rate,
+        Group.KUBE: settings.kube_rate,
+        Group.KUBE_LOGS: settings.kube_rate,
     }[group]
 
 
@@ -100,6 +107,7 @@ class TokenBucket:
         self._burst = self._tokens = max(1.0, burst)
         self._filled_at: float | None = None
         self._slowed_at: float | None = None
+        self._resumes_at = 0.0
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
         self._calls = self._throttled = 0
         self._waited = 0.0
@@ -130,11 +138,16 @@ class TokenBucket:
                 self._calls += tokens
                 self._tokens -= tokens
 
-    def throttled(self) -> None:
-        """AWS answered "too many calls": slow down for a while (see the constants of this module)."""
+    def throttled(self, pause: float = 0.0) -> None:
+        """
+        The answer was "too many calls": slow down for a while (see the constants of this module).
+
+        :param pause: seconds without any call, as the answer asks for; at most ``LONGEST_PAUSE``.
+        """
         now = asyncio.get_running_loop().time()
         with self._lock:
             self._fill(now)
+            self._resumes_at = max(self._resumes_at, now + min(pause, LONGEST_PAUSE))
             self._throttled += 1
             if self._slowed_at is None or now - self._slowed_at >= SLOWDOWN_PAUSE:
                 self._slowed_at = now
@@ -152,11 +165,11 @@ class TokenBucket:
         with self._lock:
             if self._take_now(now):
                 return 0.0
-            return max(_SHORTEST_SLEEP, (1 - self._tokens) / self._rate)
+            return max(_SHORTEST_SLEEP, (1 - self._tokens) / self._rate, self._resumes_at - now)
 
     def _take_now(self, now: float) -> bool:
         self._fill(now)
-        if self._tokens < _ALMOST_ONE:
+        if self._tokens < _ALMOST_ONE or now < self._resumes_at:
             return False
         self._tokens -= 1
         self._calls += 1

@@ -1,5 +1,5 @@
 """
-The clients in use for one target, and their replacement when its connection changed.
+The clients in use for one target, of AWS or Kubernetes, and their replacement when its connection changed.
 
 Every ``connection_ttl`` the connection is looked up again, in the background of a call; if it changed, new clients take
 over and the old ones drain. ``renew`` does it at once, and backs off for all who ask for it: each cluster has a poller
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, Protocol, TypeVar
 
 from asyncrun.clients.generation import Generation, open_generation
 from asyncrun.clients.owned import OwnedTasks
@@ -32,20 +34,56 @@ RENEWALS_OVER = 180.0
 log = logging.getLogger(__name__)
 
 
-class Rotation:
+class Looked(Protocol):
+    """What a look-up found."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal connections."""
+
+    @property
+    def found(self) -> bool:
+        """Whether the Airflow connection exists."""
+
+
+class Clients(Protocol):
+    """The clients made of one look-up."""
+
+    @property
+    def resolved(self) -> Any:
+        """Has what ``Looked`` has."""
+
+    async def drain(self) -> None:
+        """Wait for the calls in flight, then close."""
+
+    async def close(self) -> None:
+        """Close now."""
+
+
+G = TypeVar("G", bound=Clients)
+Open = Callable[[str | None], Awaitable[G | None]]
+
+
+class Rotating(Generic[G]):
     """
     The generation in use, in one event loop.
 
     Invariant: at most one look-up runs, and none starts once ``close`` was called.
 
-    :param ttl: seconds until the connection is looked up again.
+    :param open_new: makes a generation; None if the fingerprint of what it is made of is still the given one.
+    :param conn_id: Airflow connection, None where there is none.
+    :param to: where it leads, for messages: ``AWS``.
+    :param ttl: seconds until the connection is looked up again; None: it cannot change.
     :param name: for the names of its tasks.
+    :param limit: seconds for one look-up.
     """
 
-    def __init__(self, target: AwsTarget, ttl: float, name: str) -> None:
-        self._target, self._ttl = target, ttl
+    def __init__(
+        self, open_new: Open[G], conn_id: str | None, to: str, ttl: float | None, name: str, limit: float = LOOKUP_LIMIT
+    ) -> None:
+        self._open, self._conn_id, self._to, self._ttl, self._limit = open_new, conn_id, to, ttl, limit
         self._tasks = OwnedTasks(name)
-        self._generation: Generation | None = None
+        self._generation: G | None = None
         self._closed = False
         self._lookup: asyncio.Task[None] | None = None
         self._lookup_forced = False
@@ -55,14 +93,25 @@ class Rotation:
         self._renew_at = float("-inf")
 
     @property
-    def current(self) -> Generation:
+    def current(self) -> G:
         """
         The clients for the next call.
 
         :raises Unavailable: there are none, or none any more.
         """
         if self._generation is None or self._closed:
-            raise _ended()
+            raise self._ended()
+        return self._generation
+
+    @property
+    def last(self) -> G:
+        """
+        The same, also after the close: for what they were resolved to.
+
+        :raises Unavailable: there never were any.
+        """
+        if self._generation is None:
+            raise self._ended()
         return self._generation
 
     async def ready(self) -> None:
@@ -89,7 +138,7 @@ class Rotation:
 
     def look_again(self) -> None:
         """Start a look-up in the background if it is due."""
-        if self._closed or self._lookup is not None or not self._target.conn_id or _now() < self._look_again_at:
+        if self._closed or self._lookup is not None or self._ttl is None or _now() < self._look_again_at:
             return
         self._lookup_forced = False
         self._lookup = self._tasks.start(self._look_up_quietly(), "check")
@@ -103,17 +152,18 @@ class Rotation:
 
     async def _joined_look_up(self, *, forced: bool) -> None:
         if self._closed:
-            raise _ended()
+            raise self._ended()
         if self._lookup is None:
             self._lookup_forced = forced
             self._lookup = self._tasks.start(self._look_up(forced=forced), "look-up")
-        await _joined(self._lookup)
+        await joined(self._lookup, f"This way to {self._to} was closed while it was being opened.")
 
     async def _look_up_quietly(self) -> None:
         try:
             await self._look_up(forced=False)
         except RemoteError as error:
-            log.warning("A look-up of connection %r failed; the clients in use go on: %s", self._target.conn_id, error)
+            subject = f"connection {self._conn_id!r}" if self._conn_id else f"the way to {self._to}"
+            log.warning("A look-up of %s failed; the clients in use go on: %s", subject, error)
 
     async def _look_up(self, *, forced: bool) -> None:
         """
@@ -125,12 +175,12 @@ class Rotation:
         self._look_again_at = _now() + LOOKUP_RETRY
         try:
             fresh = await self._resolved(None if old is None or forced else old.resolved.fingerprint)
-            self._look_again_at = _now() + self._ttl
+            self._look_again_at = _now() + (self._ttl or 0)
             if fresh is None:
                 return
             if old is not None and old.resolved.found and not fresh.resolved.found:
                 await fresh.close()
-                raise _disappeared(self._target)
+                raise _disappeared(self._conn_id)
             self._generation = fresh
             if forced and old is not None:
                 self._count_renewal()
@@ -144,22 +194,44 @@ class Rotation:
         self._renewals = 1 if now - self._renewed_at > RENEWALS_OVER else self._renewals + 1
         self._renewed_at, self._renew_at = now, now + RENEWALS.wait(self._renewals)
 
-    async def _resolved(self, known: str | None) -> Generation | None:
+    async def _resolved(self, known: str | None) -> G | None:
         try:
-            async with asyncio.timeout(LOOKUP_LIMIT):
-                return await open_generation(self._target, known)
+            async with asyncio.timeout(self._limit):
+                return await self._open(known)
         except TimeoutError as error:
             raise Unavailable(
-                f"Airflow connection {self._target.conn_id!r} could not be resolved within {LOOKUP_LIMIT:g} s.",
+                (f"Airflow connection {self._conn_id!r}" if self._conn_id else f"The way to {self._to}")
+                + f" could not be resolved within {self._limit:g} s.",
                 service="airflow",
             ) from error
 
+    def _ended(self) -> Unavailable:
+        return Unavailable(f"This way to {self._to} is closed: it was left, or its event loop is ending.")
 
-async def _joined(task: asyncio.Task[None]) -> None:
-    """Wait for a shared task without cancelling it, and raise its error: a copy, since many raise it."""
+
+class Rotation(Rotating[Generation]):
+    """
+    The same of AWS.
+
+    :param ttl: seconds until the connection is looked up again.
+    :param name: for the names of its tasks.
+    """
+
+    def __init__(self, target: AwsTarget, ttl: float, name: str) -> None:
+        super().__init__(
+            lambda known: open_generation(target, known), target.conn_id, "AWS", ttl if target.conn_id else None, name
+        )
+
+
+async def joined(task: asyncio.Task[None], closed: str) -> None:
+    """
+    Wait for a shared task without cancelling it, and raise its error: a copy, since many raise it.
+
+    :param closed: what to say where the task was cancelled.
+    """
     await asyncio.wait({task})
     if task.cancelled():
-        raise Unavailable("This way to AWS was closed while it was being opened.")
+        raise Unavailable(closed)
     error = task.exception()
     if isinstance(error, RemoteError):
         rebuild, facts = error.__reduce__()
@@ -168,19 +240,15 @@ async def _joined(task: asyncio.Task[None]) -> None:
         raise error
 
 
-def _ended() -> Unavailable:
-    return Unavailable("This way to AWS is closed: it was left, or its event loop is ending.")
-
-
-def _disappeared(target: AwsTarget) -> Unavailable:
+def _disappeared(conn_id: str | None) -> Unavailable:
     """
     Keep the clients of a connection that existed and now does not.
 
-    The SDK reports a connection as not defined also where Airflow did not answer, and the hook then falls back to the
-    SDK's own chain: a moment without Airflow would silently change whose credentials we use.
+    The SDK reports a connection as not defined also where Airflow did not answer, and what then takes its place (the
+    AWS SDK's own chain; the pod's own service account) would silently change whose credentials we use.
     """
     return Unavailable(
-        f"Airflow no longer returns connection {target.conn_id!r}: it was deleted, or Airflow does not answer. "
+        f"Airflow no longer returns connection {conn_id!r}: it was deleted, or Airflow does not answer. "
         "The credentials that it had stay in use.",
         service="airflow",
     )

@@ -1,0 +1,77 @@
+"""What making a pod needs of Airflow and of the SDKs: models for users' own code, the mutation hook, template files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from asyncrun.model.errors import InvalidArgument
+
+
+def to_model(manifest: Mapping[str, Any]) -> Any:
+    """That pod as ``kubernetes.client.V1Pod``. Imports the SDK, which takes about a second."""
+    from kubernetes.client import ApiClient
+
+    with ApiClient() as client:
+        return client.deserialize(SimpleNamespace(data=json.dumps(manifest)), "V1Pod")
+
+
+def from_model(pod: Any) -> dict[str, Any]:
+    """The JSON of such a model."""
+    from kubernetes.client import ApiClient
+
+    with ApiClient() as client:
+        plain: dict[str, Any] = client.sanitize_for_serialization(pod)
+        return plain
+
+
+def mutated(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    What Airflow's ``pod_mutation_hook`` (``airflow_local_settings``, or a policy plug-in) makes of a pod.
+
+    Where nobody has set one, nothing is imported.
+    """
+    from airflow.settings import get_policy_plugin_manager, pod_mutation_hook
+
+    impls = get_policy_plugin_manager().hook.pod_mutation_hook.get_hookimpls()
+    if all(one.plugin is _default_policy() for one in impls):
+        return dict(manifest)
+    pod = to_model(manifest)
+    pod_mutation_hook(pod)
+    return from_model(pod)
+
+
+def _default_policy() -> Any:
+    from airflow.policies import DefaultPolicy
+
+    return DefaultPolicy
+
+
+def read_template(path: str) -> dict[str, Any]:
+    """
+    The content of a ``pod_template_file``.
+
+    :raises InvalidArgument: it cannot be read, or is no YAML of one object.
+    """
+    import yaml
+
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            content = yaml.safe_load(file)
+    except OSError as error:
+        raise InvalidArgument("pod_template_file", path, f"a file that workers can read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidArgument("pod_template_file", path, f"YAML ({error})") from error
+    if not isinstance(content, dict):
+        raise InvalidArgument("pod_template_file", path, "a file with the YAML of one pod")
+    return content
+
+
+def airflow_version() -> str:
+    """For a pod's labels."""
+    from airflow.version import version
+
+    return str(version)
