@@ -8,9 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-RUN_XCOM_KEY = "asyncrun_run"
-"""XCom in which the worker says, before it defers, which container run is this try's: ``run_control.announce``."""
-
 _STARTED_BY_LIMIT = 128  # RunTask, startedBy: up to 128 letters, numbers, hyphens, forward slashes and underscores
 _NOT_IN_STARTED_BY = re.compile(r"[^A-Za-z0-9\-/_]")
 

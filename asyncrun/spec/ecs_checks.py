@@ -7,8 +7,7 @@ for some account, cluster or task definition is not judged here. Templates are j
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from asyncrun.model.errors import InvalidArgument
 from asyncrun.spec.ecs import RunTaskArguments
@@ -212,27 +211,6 @@ def check_quota_retry(value: object) -> None:
             if key not in QUOTA_RETRY_KEYS:
                 raise InvalidArgument("quota_retry", key, allowed)
             as_seconds(f"quota_retry[{key!r}]", number, zero=True)
-
-
-def exit_code_test(value: Any) -> Callable[[int], bool]:
-    """
-    ``skip_on_exit_code`` as a question.
-
-    :param value: None, a number, or anything that has ``in`` for numbers.
-    :raises InvalidArgument: text, or something that cannot be asked.
-    """
-    if value is None:
-        return lambda _: False
-    if isinstance(value, int) and not isinstance(value, bool):
-        return lambda code: code == value
-    if isinstance(value, (str, bytes, bool)) or not hasattr(value, "__contains__"):
-        # "1" in "123" is true: text would skip by accident.
-        raise InvalidArgument("skip_on_exit_code", value, "a number, or a list, set or range of numbers")
-    if isinstance(value, (list, tuple, set, frozenset)):
-        for one in value:
-            if not isinstance(one, int) or isinstance(one, bool):
-                raise InvalidArgument("skip_on_exit_code", one, "numbers only")
-    return lambda code: code in value
 
 
 def _one_of(allowed: tuple[str, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from asyncrun.model.errors import InvalidArgument
@@ -148,3 +148,24 @@ class Kind:
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+
+def exit_code_test(value: Any) -> Callable[[int], bool]:
+    """
+    ``skip_on_exit_code`` as a question.
+
+    :param value: None, a number, or anything that has ``in`` for numbers.
+    :raises InvalidArgument: text, or something that cannot be asked.
+    """
+    if value is None:
+        return lambda _: False
+    if isinstance(value, int) and not isinstance(value, bool):
+        return lambda code: code == value
+    if isinstance(value, (str, bytes, bool)) or not hasattr(value, "__contains__"):
+        # "1" in "123" is true: text would skip by accident.
+        raise InvalidArgument("skip_on_exit_code", value, "a number, or a list, set or range of numbers")
+    if isinstance(value, (list, tuple, set, frozenset)):
+        for one in value:
+            if not isinstance(one, int) or isinstance(one, bool):
+                raise InvalidArgument("skip_on_exit_code", one, "numbers only")
+    return lambda code: code in value

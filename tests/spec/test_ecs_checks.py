@@ -8,8 +8,8 @@ import pytest
 
 from asyncrun.model.errors import InvalidArgument
 from asyncrun.spec.ecs import RunTaskArguments
-from asyncrun.spec.ecs_checks import check_container_definitions, check_quota_retry, check_run_task, exit_code_test
-from asyncrun.spec.values import as_bool, as_count, as_seconds, has_unrendered
+from asyncrun.spec.ecs_checks import check_container_definitions, check_quota_retry, check_run_task
+from asyncrun.spec.values import as_bool, as_count, as_seconds, exit_code_test, has_unrendered
 
 VPC = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
 
