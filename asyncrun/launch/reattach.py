@@ -7,7 +7,7 @@ import msgspec
 from asyncrun.clients.api import EcsApi
 from asyncrun.model.ecs import EcsTaskState, parse_task
 from asyncrun.model.errors import NotFound
-from asyncrun.model.refs import EcsTaskRef, LaunchRecord
+from asyncrun.model.refs import EcsLaunchRecord, EcsTaskRef
 from asyncrun.model.stopping import STOPPED_BY_AIRFLOW
 
 
@@ -23,7 +23,7 @@ class Earlier(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-async def look_for(api: EcsApi, record: LaunchRecord, *, now: float, missing_grace: float) -> Earlier:
+async def look_for(api: EcsApi, record: EcsLaunchRecord, *, now: float, missing_grace: float) -> Earlier:
     """
     Ask ECS once about the run of a record in phase ``launched``.
 
@@ -50,7 +50,7 @@ async def look_for(api: EcsApi, record: LaunchRecord, *, now: float, missing_gra
     )
 
 
-def _judge(record: LaunchRecord, state: EcsTaskState) -> Earlier:
+def _judge(record: EcsLaunchRecord, state: EcsTaskState) -> Earlier:
     what = f"ECS task {record.ref} of try {record.try_number}"
     if state.stopped_reason.startswith(STOPPED_BY_AIRFLOW):
         return Earlier(ref=None, why=f"{what} is not taken over: {state.stopped_reason}")

@@ -1,0 +1,30 @@
+"""What becomes of a pod whose end was reported: ``on_finish_action``, from the outcome of its run."""
+
+from __future__ import annotations
+
+from asyncrun.clients.kube_api import PodsApi
+from asyncrun.clients.patience import Say
+from asyncrun.launch.pod_finish import OnFinish, finish
+from asyncrun.model.errors import NotFound, RemoteError
+from asyncrun.model.outcome import Outcome
+from asyncrun.model.refs import PodRef
+
+
+async def settle(pods: PodsApi, ref: PodRef, action: str, outcome: Outcome, *, base: str, say: Say) -> None:
+    """
+    Delete the pod or mark it as dealt with. Failures are said, and never raised.
+
+    :param action: the operator's ``on_finish_action``.
+    :param base: name of the container that decides.
+    """
+    wanted, phase = OnFinish(action), ""
+    if wanted is OnFinish.DELETE_ACTIVE_POD:  # whether containers still run is not told by the outcome
+        try:
+            phase = (await pods.get(ref.name)).status.phase
+        except NotFound:
+            return
+        except RemoteError as error:
+            say(f"Whether pod {ref} still runs cannot be asked, so it is kept: {error}")
+    container = outcome.container(base)
+    succeeded = container is not None and container.exit_code == 0
+    await finish(pods, ref, wanted, phase=phase, base_succeeded=succeeded, say=say)
