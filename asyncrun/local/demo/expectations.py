@@ -41,6 +41,27 @@ EXPECTATIONS = (
         {"fails": "failed"},
         {"fails": ["disk is full", "callback: fails failed", "exited with code 1"]},
     ),
+    Expectation("pod_minimal", lines={"hello": ["Hello from Kubernetes"]}),
+    Expectation(
+        "pod_full", lines={"configured": ["preparing", "prepared by the init container", "Hello from configured-"]}
+    ),
+    Expectation("pod_jinja", lines={"templated": ["region eu-west-1", "of pod_jinja"]}),
+    Expectation("pod_secrets", lines={"secretive": ["mode fast, 7 and 7 characters"]}),
+    Expectation("pod_sidecar_xcom", lines={"count": ["proxy is alive", "counted"], "report": ["1204 rows in orders"]}),
+    Expectation("pod_fan_out", lines={f"part[{index}]": [f"part {index + 1} of 20"] for index in range(20)}),
+    Expectation("pod_on_success_callback", lines={"succeeds": ["all is well", "callback: succeeds succeeded"]}),
+    Expectation(
+        "pod_failures",
+        "failed",
+        dict.fromkeys(("exit_code", "out_of_memory", "no_image", "no_secret", "no_room"), "failed"),
+        {
+            "exit_code": ["KeyError: 'orders'", "exited with code 3"],
+            "out_of_memory": ["filling memory", "32Mi"],
+            "no_image": ["registry.invalid/no/such:image"],
+            "no_secret": ["no-such-secret"],
+            "no_room": ["memory"],
+        },
+    ),
 )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -16,8 +17,9 @@ from asyncrun.local.airflow import LocalAirflow, LocalAirflowOptions, LogRecord,
 from asyncrun.local.aws import EmbeddedAws
 from asyncrun.local.demo.expectations import EXPECTATIONS, unmet
 from asyncrun.local.demo.lines import Unseen, diagnosis, exit_code, is_from_container, is_shown
-from asyncrun.local.demo.setup import AWS_OPTIONS, register_example_task_definition
+from asyncrun.local.demo.setup import AWS_OPTIONS, prepare_cluster, register_example_task_definition
 from asyncrun.local.demo.view import LiveView, Row, make_console, summary_table
+from asyncrun.local.kube import EmbeddedKube
 
 DAGS = Path(__file__).parent / "dags"
 """The example DAGs; in the repository a link to example_dags/."""
@@ -70,11 +72,14 @@ def run_demo(options: DemoOptions) -> int:
 
 @contextmanager
 def _started(console: Console, options: DemoOptions) -> Iterator[LocalAirflow]:
-    console.print("Starting an embedded AWS (containers are local processes) and a real Airflow ...")
+    console.print(
+        "Starting an embedded AWS, an embedded Kubernetes (containers are local processes) and a real Airflow ..."
+    )
     begin = time.monotonic()
-    with EmbeddedAws(AWS_OPTIONS) as aws:
+    with EmbeddedAws(AWS_OPTIONS) as aws, EmbeddedKube() as kube, TemporaryDirectory() as folder:
         register_example_task_definition(aws.client_options())
-        environment = {**aws.env(), **AIRFLOW_SETTINGS}
+        cluster = prepare_cluster(kube, Path(folder) / "kubeconfig")
+        environment = {**aws.env(), **cluster, **AIRFLOW_SETTINGS}
         with LocalAirflow(LocalAirflowOptions((DAGS,), env=environment, port=options.port)) as airflow:
             console.print(f"Ready after {time.monotonic() - begin:.0f} s.")
             yield airflow

@@ -1,11 +1,15 @@
-"""What the example DAGs expect to find in the AWS account, put into the embedded one."""
+"""What the example DAGs expect to find in the AWS account and in the cluster, put into the embedded ones."""
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from asyncrun.local.aws import EmbeddedAwsOptions
+from asyncrun.local.kube import EmbeddedKube
 
 FAMILY = "asyncrun-example"
 LOG_GROUP = f"/ecs/{FAMILY}"
@@ -51,3 +55,23 @@ def register_example_task_definition(client_options: Mapping[str, str]) -> str:
         return arn
     finally:
         ecs.close()
+
+
+NAMESPACE = "airflow"
+
+
+def prepare_cluster(kube: EmbeddedKube, kubeconfig: Path) -> dict[str, str]:
+    """Put the examples' Secret and ConfigMap into the embedded cluster.
+
+    :param kubeconfig: where the file goes that leads there.
+    :return: environment variables by which Airflow finds the cluster: the connection ``kubernetes_default``.
+    """
+    password = base64.b64encode(b"hunter2").decode()
+    kube.control.put("secrets", {"metadata": _EXAMPLE, "type": "Opaque", "data": {"password": password}})
+    kube.control.put("configmaps", {"metadata": _EXAMPLE, "data": {"MODE": "fast"}})
+    kube.write_kubeconfig(kubeconfig, namespace=NAMESPACE)
+    extra = {"kube_config_path": str(kubeconfig), "namespace": NAMESPACE}
+    return {"AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps({"conn_type": "kubernetes", "extra": extra})}
+
+
+_EXAMPLE = {"name": "asyncrun-example", "namespace": NAMESPACE}

@@ -1,0 +1,134 @@
+"""Commands in containers by the embedded API server (trace u_exec_websocket)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+from aiohttp import WSMsgType
+
+from asyncrun.local.kube.scripted import Script, ScriptedNode
+from tests.local.kube.conftest import Kube, MakeKube
+from tests.local.kube.test_api_pods import PODS, settled
+from tests.support.traces import trace
+
+
+class ShellNode(ScriptedNode):
+    """Runs commands on this machine, whatever the container."""
+
+    async def exec(
+        self, pod_uid: str, container: str, command: Sequence[str], *, stdin: bool
+    ) -> asyncio.subprocess.Process:
+        pipe, none = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+        given = pipe if stdin else none
+        return await asyncio.create_subprocess_exec(*command, stdin=given, stdout=pipe, stderr=pipe)
+
+
+@pytest.fixture
+async def kube(make_kube: MakeKube) -> Kube:
+    kube = await make_kube(ShellNode(Script(start=0, run=3600)))
+    await kube.create("u-exec")
+    await settled(kube, "u-exec", "Running")
+    return kube
+
+
+async def execute(
+    kube: Kube, *command: str, protocol: str | None, write: Sequence[bytes] = (), query: str = ""
+) -> dict[int, bytes]:
+    """What came, by channel."""
+    asked = "&".join(f"command={quote(one)}" for one in command)
+    headers = {"Authorization": f"Bearer {kube.token}"}
+    url = f"{kube.server.url}{PODS}/u-exec/exec?{asked}&stdout=true&stderr=true{query}"
+    found: dict[int, bytes] = {}
+    async with kube.http.ws_connect(url, headers=headers, protocols=[protocol] if protocol else []) as socket:
+        for one in write:
+            await socket.send_bytes(one)
+        async for message in socket:
+            assert message.type is WSMsgType.BINARY
+            found[message.data[0]] = found.get(message.data[0], b"") + message.data[1:]
+        assert socket.close_code == 1000
+    return found
+
+
+def recorded(tag: str) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for one in trace("u_exec_websocket"):
+        if one.get("tag") == tag and one["kind"] == "ws-frame":
+            found[one["channel"]] = found.get(one["channel"], "") + one["text"]
+    return found
+
+
+@pytest.mark.parametrize("protocol", ["v5.channel.k8s.io", "v4.channel.k8s.io", "channel.k8s.io", None])
+async def test_output_and_exit_code_come_as_recorded(kube: Kube, protocol: str | None) -> None:
+    found = await execute(kube, "sh", "-c", "echo out; echo err >&2; exit 3", protocol=protocol)
+    expected = recorded(f"exec exit 3, {protocol}")
+    assert found.keys() == expected.keys()
+    assert (found[1], found[2]) == (b"out\n", b"err\n")
+    if protocol in {"v5.channel.k8s.io", "v4.channel.k8s.io"}:
+        assert json.loads(found[3]) == json.loads(expected[3])
+    else:
+        assert found[3].decode() == expected[3]
+
+
+async def test_standard_input_reaches_the_command_and_can_be_closed(kube: Kube) -> None:
+    found = await execute(
+        kube, "cat", protocol="v5.channel.k8s.io", write=[b"\x00hello\n", b"\xff\x00"], query="&stdin=true"
+    )
+    assert found[1] == b"hello\n"
+    assert json.loads(found[3]) == {"metadata": {}, "status": "Success"}
+
+
+async def test_a_command_that_does_not_exist_is_an_error_on_the_channel(kube: Kube) -> None:
+    found = await execute(kube, "/no/such", protocol="v4.channel.k8s.io")
+    status = json.loads(found[3])
+    assert (status["status"], status["reason"]) == ("Failure", "InternalError")
+    assert "/no/such" in status["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "protocol", "status"),
+    [
+        ("container=nope&command=true", "v4.channel.k8s.io", 400),
+        ("command=true", "v9.nope", 403),
+        ("command=true", "v3.channel.k8s.io", 403),
+    ],
+)
+async def test_what_cannot_be_is_refused_before_the_upgrade(kube: Kube, query: str, protocol: str, status: int) -> None:
+    headers = {"Authorization": f"Bearer {kube.token}"}
+    url = f"{kube.server.url}{PODS}/u-exec/exec?{query}"
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await kube.http.ws_connect(url, headers=headers, protocols=[protocol])
+    assert refused.value.status == status
+
+
+async def test_a_client_that_hangs_up_ends_the_command(kube: Kube) -> None:
+    started: list[Any] = []
+    node = kube.server.node
+    assert isinstance(node, ShellNode)
+    headers = {"Authorization": f"Bearer {kube.token}"}
+    url = f"{kube.server.url}{PODS}/u-exec/exec?command=sleep&command=60&stdout=true"
+    async with kube.http.ws_connect(url, headers=headers) as socket:
+        assert (await socket.receive()).data == b"\x01"
+        started = [one for one in asyncio.all_tasks() if one.get_name() == "exec: stdin"]
+        assert started
+    await asyncio.wait_for(asyncio.wait(started), 5)
+    for _ in range(100):
+        if not kube.server.traffic.open["get pods/exec"]:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("the command outlives its client")
+
+
+async def test_a_node_that_cannot_says_so(make_kube: MakeKube) -> None:
+    kube = await make_kube(ScriptedNode(Script(start=0, run=3600)))
+    await kube.create("u-exec")
+    await settled(kube, "u-exec", "Running")
+    headers = {"Authorization": f"Bearer {kube.token}"}
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await kube.http.ws_connect(f"{kube.server.url}{PODS}/u-exec/exec?command=x", headers=headers)
+    assert refused.value.status == 501
