@@ -8,7 +8,7 @@ from asyncrun.clients.airflow import read_xcom, task_states
 from asyncrun.clients.airflow_states import StatesQuestion, TaskKey, state_questions
 from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.errors import RemoteError, Unavailable
-from asyncrun.spec.ecs import RUN_XCOM_KEY
+from asyncrun.model.refs import RUN_XCOM_KEY
 from asyncrun.triggers.background import spawn
 
 # Of the few messages that may be under way at a time the others belong to triggers that have something to write.

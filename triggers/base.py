@@ -154,6 +154,7 @@ class RunTrigger(StoredTrigger):
     async def _ending(self, completion: CompletionEvent, settings: Settings, task_log: TaskLog) -> TriggerEvent:
         succeeded = completion.outcome.verdict is Verdict.SUCCEEDED
         if succeeded and self.end_in_triggerer() and await self._xcoms_written(completion, task_log):
+            self.ends_here(completion, settings)
             return TaskSuccessEvent()
         if not self.inline:
             await hold_resume(self.deferred_at(), settings)
@@ -167,15 +168,24 @@ class RunTrigger(StoredTrigger):
             return False
         ti = TaskId.of(self.task_instance)
         try:
-            await write_xcom("return_value", completion.result, ti.dag_id, ti.task_id, ti.run_id, ti.map_index)
+            await write_xcom(
+                "return_value", self.xcom_of(completion.result), ti.dag_id, ti.task_id, ti.run_id, ti.map_index
+            )
         except RemoteError as error:
             task_log.say("warning", f"The XCom could not be written from the triggerer, so a worker does it: {error}")
             return False
         return True
 
     def push_result(self) -> bool:
-        """Whether the last line is to be written as XCom ``return_value``."""
+        """Whether the result is to be written as XCom ``return_value``."""
         raise NotImplementedError
+
+    def xcom_of(self, result: str) -> Any:
+        """The value that a result stands for: itself."""
+        return result
+
+    def ends_here(self, completion: CompletionEvent, settings: Settings) -> None:
+        """The task succeeds without a worker: what is left to do about the run, after the event."""
 
     def deferred_at(self) -> float:
         """When the task was deferred, seconds since the epoch."""

@@ -9,8 +9,6 @@ from asyncrun.model.errors import RemoteError, Unavailable
 from asyncrun.model.stopping import stop_reason
 from asyncrun.triggers.wakeup import is_due
 
-# After a StopTask a container has stopTimeout to end, which is 120 s at most on Fargate; then ECS tells.
-_STOP_PATIENCE = 150.0  # s
 _STOP_AGAIN = 15.0  # s between two attempts to stop
 
 
@@ -22,8 +20,9 @@ class Deadline:
 
     :param at: None: never.
     :param reason: which argument set it.
-    :param stop: stops the run; its argument is what ECS is to show as ``stoppedReason``.
+    :param stop: stops the run; its argument says why.
     :param say: writes a line of ours (level, message) into the task log.
+    :param patience: seconds that the end is waited for after the stop: the containers' grace, and some more.
     """
 
     def __init__(
@@ -32,15 +31,16 @@ class Deadline:
         reason: str,
         stop: Callable[[str], Awaitable[None]],
         say: Callable[[str, str], None],
+        patience: float,
     ) -> None:
         self.due = at
         """When there is something to do."""
         self.reason = reason or "its deadline"
         self.asked = False
-        """ECS was asked to stop the run, or may have been: there was no answer."""
+        """The platform was asked to stop the run, or may have been: there was no answer."""
         self.not_ended = ""
         """Why the run may still be running."""
-        self._stop, self._say = stop, say
+        self._stop, self._say, self._patience = stop, say, patience
         self._give_up_at: float | None = None
         self._accepted = False
 
@@ -49,7 +49,7 @@ class Deadline:
         loop = asyncio.get_running_loop()
         if self._give_up_at is None:
             self._say("error", f"The container run takes longer than {self.reason} allows: stopping it")
-            self._give_up_at = loop.time() + _STOP_PATIENCE
+            self._give_up_at = loop.time() + self._patience
         elif is_due(self._give_up_at):
             return False
         if not self._accepted:
@@ -66,7 +66,7 @@ class Deadline:
             self.not_ended = f"it could not be stopped, and may still be running: {error}"
         else:
             self.asked = self._accepted = True
-            self._give_up_at = asyncio.get_running_loop().time() + _STOP_PATIENCE
+            self._give_up_at = asyncio.get_running_loop().time() + self._patience
             self.not_ended = (
-                f"it was told to stop and has not ended within {_STOP_PATIENCE:.0f} s, so it may still be running"
+                f"it was told to stop and has not ended within {self._patience:.0f} s, so it may still be running"
             )

@@ -26,8 +26,8 @@ from asyncrun.model.errors import AccessDenied, RemoteError
 from asyncrun.model.event import RESULT_LIMIT, CompletionEvent, cut_last_lines, cut_result
 from asyncrun.model.outcome import Outcome, StopCause, Verdict
 from asyncrun.model.settings import Settings
+from asyncrun.triggers.deadline import Deadline
 from asyncrun.triggers.definitions import PlanAnswer, definitions
-from asyncrun.triggers.ecs_deadline import Deadline
 from asyncrun.triggers.ecs_log import EcsRunLog
 from asyncrun.triggers.metrics.endings import endings
 from asyncrun.triggers.opening import open_patiently
@@ -37,6 +37,8 @@ from asyncrun.triggers.tasklog import TaskLog
 from asyncrun.triggers.wakeup import Wakeup, is_due
 from asyncrun.triggers.watch.news import Broken, Gone, News, Recovered, Seen, Trouble
 
+# After a StopTask a container has stopTimeout to end, which is 120 s at most on Fargate; then ECS tells.
+_STOP_PATIENCE = 150.0  # s
 _FIRST_LOOK = 30.0  # s; so long the deadline waits for the first news of the task
 _PLAN_PATIENCE = 60.0  # s after the end of a run whose definition could not be read all the time
 _BETWEEN_LOOKS = 1.0  # s between two looks for news while the definition is waited for
@@ -127,11 +129,12 @@ class EcsRun:
         loop = asyncio.get_running_loop()
         left = None if self._watch.deadline is None else max(0.0, self._watch.deadline - self._clock())
         due = None if left is None else loop.time() + left
-        deadline = Deadline(due, self._watch.deadline_reason, self.stop, self._task_log.say)
+        deadline = Deadline(due, self._watch.deadline_reason, self.stop, self._task_log.say, _STOP_PATIENCE)
         try:
             self._access = await open_patiently(
-                self._stack, self._watch.target, self._settings, self._task_log.say, account=self._watch.ref.account,
-                patience=None if left is None else left + self._settings.access_grace,
+                self._stack, partial(open_aws, self._watch.target, self._settings, account=self._watch.ref.account),
+                self._settings, self._task_log.say,
+                platform="AWS", patience=None if left is None else left + self._settings.access_grace,
             )  # fmt: skip
         except RemoteError as error:
             return self._given_up(error)

@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, ClassVar
 
 from airflow.triggers.base import TriggerEvent
 
 from asyncrun.clients.api import AwsAccess
+from asyncrun.clients.aws import open_aws
 from asyncrun.model.ecs_watch import EcsClusterWatch, EcsTaskDefinitionWatch, EcsTaskStateWatch
 from asyncrun.model.errors import RemoteError
 from asyncrun.model.settings import Settings
@@ -59,7 +61,10 @@ class StateTrigger(StoredTrigger):
     async def _wait(self, watch: AnyWatch, settings: Settings, task_log: TaskLog) -> TriggerEvent:
         async with AsyncExitStack() as stack:
             try:
-                access = await open_patiently(stack, watch.target, settings, task_log.say, patience=_left(watch))
+                access = await open_patiently(
+                    stack, partial(open_aws, watch.target, settings), settings, task_log.say,
+                    platform="AWS", patience=_left(watch),
+                )  # fmt: skip
             except RemoteError as refused:
                 return _event("failed", "", str(refused))
             subscription = stack.enter_context(self.subscribe(watch, access, settings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncrun.clients.aws import close_all
+from asyncrun.clients.kube import close_all_kube
 from asyncrun.triggers.background import finish_all
 from asyncrun.triggers.definitions import definitions
 from asyncrun.triggers.metrics.reporter import reporter
@@ -16,3 +17,4 @@ async def close_loop() -> None:
     await reporter().finish()
     await definitions().finish()
     await close_all()
+    await close_all_kube()

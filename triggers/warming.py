@@ -7,7 +7,7 @@ import logging
 from asyncrun.clients.airflow import read_xcom
 from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.errors import RemoteError
-from asyncrun.spec.ecs import RUN_XCOM_KEY
+from asyncrun.model.refs import RUN_XCOM_KEY
 from asyncrun.triggers.background import spawn
 from asyncrun.triggers.kill import TaskId
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.triggers.base import TaskSuccessEvent
 
-from asyncrun.spec.ecs import RUN_XCOM_KEY
+from asyncrun.model.refs import RUN_XCOM_KEY
 from asyncrun.triggers.background import finish_all
 from asyncrun.triggers.ecs import EcsTaskTrigger, run_inline
 from tests.support.lab import Lab, container, logging_to

@@ -69,15 +69,17 @@ class Emitter:
         *,
         where: Mapping[str, str] | None = None,
         keep: int = 100,
+        prefixed: bool = True,
     ) -> RunLog:
         """
         Begin the log of a run.
 
         :param containers: the followed ones, always in the same order.
         :param where: for a container, where its full log can be read; told where lines are skipped.
+        :param prefixed: with several containers, lines begin with the name of their container.
         :param keep: how many last lines of each container ``last_lines`` can give.
         """
-        run_log = RunLog(self, sink, containers, settings, where, keep)
+        run_log = RunLog(self, sink, containers, settings, where, keep, prefixed=prefixed)
         self._open.add(run_log)
         return run_log
 

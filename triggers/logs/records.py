@@ -76,14 +76,20 @@ class RecordBuilder:
 
     :param containers: the followed ones, always in the same order (that of the definition).
     :param where: for a container, where its full log can be read; ends the notice of skipped lines.
+    :param prefixed: with several containers, a record's text begins with the name of its container.
     """
 
     def __init__(
-        self, containers: Sequence[str], settings: Settings, *, where: Mapping[str, str] | None = None
+        self,
+        containers: Sequence[str],
+        settings: Settings,
+        *,
+        where: Mapping[str, str] | None = None,
+        prefixed: bool = True,
     ) -> None:
         count = max(1, len(containers))
         slot = -(-settings.log_slot // count) * count
-        prefixed = len(containers) > 1
+        prefixed = prefixed and len(containers) > 1
         self._limit = settings.log_line_limit
         self._joiners = {
             name: _Joiner(name, index, count, slot, f"[{name}] " if prefixed else "")

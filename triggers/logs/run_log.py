@@ -50,9 +50,11 @@ class RunLog:
         settings: Settings,
         where: Mapping[str, str] | None,
         keep: int,
+        *,
+        prefixed: bool = True,
     ) -> None:
         self._owner, self._sink, self._backlog = owner, sink, settings.log_backlog
-        self._builder = RecordBuilder(containers, settings, where=where)
+        self._builder = RecordBuilder(containers, settings, where=where, prefixed=prefixed)
         self._last: dict[str, deque[str]] = {name: deque(maxlen=max(1, keep)) for name in containers}
         self._final: dict[str, tuple[int, str]] = {}
         self._queue: deque[Record] = deque()

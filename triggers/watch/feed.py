@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Generic, Protocol
 
-from asyncrun.triggers.watch.news import Latest, S, Trouble
+from asyncrun.triggers.watch.news import Latest, Remark, S, Trouble
 
 
 class Listener(Protocol):
@@ -22,7 +22,7 @@ class Feed(Generic[S]):
     Latest only: publishing costs nothing per slow listener, and a listener compares ``sequence`` with what it saw last.
     """
 
-    __slots__ = ("final", "ident", "latest", "listeners", "recovered_at", "sequence", "trouble")
+    __slots__ = ("final", "ident", "latest", "listeners", "recovered_at", "remark", "sequence", "trouble")
 
     def __init__(self, ident: str) -> None:
         self.ident = ident
@@ -34,6 +34,8 @@ class Feed(Generic[S]):
         self.trouble: Trouble | None = None
         self.recovered_at = 0.0
         """When the last trouble ended, seconds since the epoch."""
+        self.remark: Remark | None = None
+        """The latest remark."""
         self.listeners: set[Listener] = set()
 
     def publish(self, latest: Latest[S], *, final: bool = False) -> None:
@@ -54,6 +56,11 @@ class Feed(Generic[S]):
         if self.trouble is not None:
             self.trouble, self.recovered_at = None, time.time()
             self._wake()
+
+    def note(self, remark: Remark) -> None:
+        """Tell how it is seen from now on."""
+        self.remark = remark
+        self._wake()
 
     def _wake(self) -> None:
         for listener in self.listeners:

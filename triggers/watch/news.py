@@ -3,9 +3,11 @@ What a subscriber of a shared watcher hears about one object: a small union of v
 
 Two things are told apart, because neither may hide the other from a slow subscriber:
 
-- the *latest* word on the object itself: ``Seen``, ``Gone`` or ``Broken``. The last two are final, and so is a ``Seen``
-  that the watcher knows to be the last one (an ECS task that is STOPPED);
+- the *latest* word on the object itself: ``Seen``, ``Deleted``, ``Gone`` or ``Broken``. The last three are final, and
+  so is a ``Seen`` that the watcher knows to be the last one (an ECS task that is STOPPED);
 - whether the watcher can *see* it: ``Trouble`` begins, may get worse (at most twice), and is over with ``Recovered``.
+
+A ``Remark`` is about how it is seen, where that is not as it should be and nothing is wrong: told once.
 """
 
 from __future__ import annotations
@@ -21,6 +23,17 @@ S = TypeVar("S")
 
 class Seen(msgspec.Struct, Generic[S], frozen=True):
     """The object is in this state now."""
+
+    state: S
+
+
+class Deleted(msgspec.Struct, Generic[S], frozen=True):
+    """
+    The object was deleted, and a call of its own confirmed that. Final.
+
+    :param state: its last one, as the platform told it with the deletion: of a pod that was deleted by force it may say
+        that its containers still run.
+    """
 
     state: S
 
@@ -73,5 +86,15 @@ class Recovered(msgspec.Struct, frozen=True):
     at: float
 
 
-Latest: TypeAlias = Seen[S] | Gone | Broken
-News: TypeAlias = Seen[S] | Gone | Broken | Trouble | Recovered
+class Remark(msgspec.Struct, frozen=True):
+    """
+    How the object is seen from now on, for the user; each is told once.
+
+    :param text: one or two plain sentences.
+    """
+
+    text: str
+
+
+Latest: TypeAlias = Seen[S] | Deleted[S] | Gone | Broken
+News: TypeAlias = Seen[S] | Deleted[S] | Gone | Broken | Trouble | Recovered | Remark

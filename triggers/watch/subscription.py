@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Generic, Self
 
 from asyncrun.triggers.wakeup import Wakeup, is_due
 from asyncrun.triggers.watch.feed import Feed
-from asyncrun.triggers.watch.news import Latest, News, Recovered, S, Trouble
+from asyncrun.triggers.watch.news import Latest, News, Recovered, Remark, S, Trouble
 
 
 class SubscriptionClosed(RuntimeError):
@@ -28,6 +29,7 @@ class Subscription(Generic[S]):
         self.feed, self._leave = feed, leave
         self._sequence = 0
         self._told: Trouble | None = None
+        self._remark: Remark | None = None
         self._wakeup = Wakeup()
         self._waits = False
         self._closed = False
@@ -80,6 +82,9 @@ class Subscription(Generic[S]):
         if told is not None and feed.trouble is None and (state_is_new or not feed.final):
             self._told = None
             return Recovered(told, feed.recovered_at)
+        if feed.remark is not self._remark and (state_is_new or not feed.final):
+            self._remark = feed.remark
+            return feed.remark
         if state_is_new:
             self._sequence = feed.sequence
             return feed.latest
@@ -91,6 +96,22 @@ class Subscription(Generic[S]):
     def wake(self) -> None:
         """Look at the feed again; called by the feed."""
         self._wakeup.set()
+
+    @contextmanager
+    def listening(self, hear: Callable[[], None]) -> Iterator[None]:
+        """
+        Beside whoever waits in ``news()``: inside, ``hear`` is called soon after each change, and once now.
+
+        :param hear: looks at ``latest``; must not block, nor raise.
+        """
+        listener = _Listener(hear)
+        self.feed.listeners.add(listener)
+        listener.wake()
+        try:
+            yield
+        finally:
+            self.feed.listeners.discard(listener)
+            listener.over = True
 
     def close(self) -> None:
         """Leave; whoever waits in ``news()`` is told by ``SubscriptionClosed``. May be called again."""
@@ -105,3 +126,21 @@ class Subscription(Generic[S]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+class _Listener:
+    """Calls back, once for any number of changes in one step of the event loop."""
+
+    def __init__(self, hear: Callable[[], None]) -> None:
+        self._hear = hear
+        self._called = self.over = False
+
+    def wake(self) -> None:
+        if not self._called:
+            self._called = True
+            asyncio.get_running_loop().call_soon(self._call)
+
+    def _call(self) -> None:
+        self._called = False
+        if not self.over:
+            self._hear()

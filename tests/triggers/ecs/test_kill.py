@@ -11,7 +11,7 @@ import pytest
 from airflow.jobs.triggerer_job_runner import TriggerRunner
 
 from asyncrun.local.aws.options import Fault
-from asyncrun.spec.ecs import RUN_XCOM_KEY
+from asyncrun.model.refs import RUN_XCOM_KEY
 from asyncrun.triggers.background import finish_all
 from tests.support.lab import Lab, container, logging_to
 from tests.support.supervisor import Supervisor

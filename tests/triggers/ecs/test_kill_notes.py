@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asyncrun.spec.ecs import RUN_XCOM_KEY
+from asyncrun.model.refs import RUN_XCOM_KEY
 from asyncrun.triggers.background import finish_all
 from tests.support.memory_aws import MemoryAws, arn_of
 from tests.support.supervisor import Supervisor, in_virtual_time

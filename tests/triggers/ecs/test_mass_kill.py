@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from asyncrun.model.errors import RemoteError, Throttled
-from asyncrun.spec.ecs import RUN_XCOM_KEY
+from asyncrun.model.refs import RUN_XCOM_KEY
 from asyncrun.triggers import background
 from asyncrun.triggers.background import finish_all
 from tests.support.kill import KILL

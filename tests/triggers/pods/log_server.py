@@ -1,0 +1,381 @@
+"""Container logs of one pod in memory, with the rules of facts/kubernetes, and a followed run of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from asyncrun.clients.kube_api import PodPage, PodsApi
+from asyncrun.model.errors import NotFound, RequestRefused, Unavailable
+from asyncrun.model.pod import Pod, PodEvent, read_pod
+from asyncrun.model.refs import PodRef
+from asyncrun.model.settings import Settings
+from asyncrun.triggers.logs.emitter import emitter
+from asyncrun.triggers.logs.pods.source import PodLog
+from asyncrun.triggers.logs.source import Drained
+from tests.triggers.logs.fakes import MemorySink
+
+START = 1_790_000_000
+SECOND = 10**9
+UID = "11111111-2222-3333-4444-555555555555"
+SETTINGS = Settings()
+REF = PodRef(namespace="jobs", name="etl", uid=UID)
+
+
+def stamp_at(seconds: float) -> int:
+    """Nanoseconds since the epoch, of that moment of the loop's time."""
+    return START * SECOND + round(seconds * 1e9)
+
+
+def spelled(stamp: int) -> bytes:
+    """A stamp as the kubelet writes it."""
+    return f"{datetime.fromtimestamp(stamp // SECOND, UTC):%Y-%m-%dT%H:%M:%S}.{stamp % SECOND:09d}Z".encode()
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@dataclass
+class Line:
+    at: float
+    stamp: int
+    text: bytes
+    feed: bytes = b"\n"
+
+
+@dataclass(eq=False)
+class Instance:
+    """One instance of a container: its lines become readable at their times, in order; ``rotated`` of them no more."""
+
+    ident: str
+    rotated: int = 0
+    lines: list[Line] = field(default_factory=list)
+    ended_at: float | None = None
+    exit_code: int = 0
+    gone: bool = False
+    in_place: bytes = b""
+
+
+@dataclass
+class Cut:
+    """How one connection ends early: after so many bytes or seconds, whichever is first; cleanly or not."""
+
+    after_bytes: float = float("inf")
+    after: float = float("inf")
+    clean: bool = False
+
+
+class LogServer(PodsApi):
+    """
+    One pod. Times are the event loop's.
+
+    :param chunk_size: bytes of each next chunk.
+    :param cut: of the connection with that number, from 0; None: it is not cut.
+    :param refuse: before each answer about a log; an error to raise, or None.
+    :param lag: seconds until a changed status is told.
+    :param end_lag: seconds from a container's end to the end of a follow.
+    """
+
+    namespace = "jobs"
+
+    def __init__(
+        self,
+        *names: str,
+        chunk_size: Callable[[], int] = lambda: 65536,
+        cut: Callable[[int], Cut | None] = lambda number: None,
+        refuse: Callable[[], Exception | None] = lambda: None,
+        lag: float = 0.1,
+        end_lag: float = 0.5,
+        init: Sequence[str] = (),
+    ) -> None:
+        self.containers: dict[str, list[Instance]] = {name: [] for name in (*init, *(names or ("main",)))}
+        self.phase = "Pending"
+        self.deleted = False
+        self.uid = UID
+        self.opened: list[dict[str, Any]] = []
+        self.open_now = self.most_open = self.sent = self.gets = 0
+        self.lag = lag
+        self.refuse = refuse
+        self._init = tuple(init)
+        self._chunk_size, self._cut, self._end_lag = chunk_size, cut, end_lag
+        self._watchers: list[Callable[[Pod], None]] = []
+        self._changed = asyncio.Event()
+
+    # What happens in the cluster.
+
+    def start(self, name: str = "main") -> Instance:
+        made = Instance(f"containerd://{name}-{len(self.containers[name])}")
+        self.containers[name].append(made)
+        self.phase = "Running"
+        self._tell()
+        return made
+
+    def write(
+        self,
+        text: str | bytes,
+        name: str = "main",
+        *,
+        at: float | None = None,
+        stamp: int | None = None,
+        feed: bool = True,
+    ) -> None:
+        moment = now() if at is None else at
+        encoded = text.encode() if isinstance(text, str) else text
+        line = Line(moment, stamp_at(moment) if stamp is None else stamp, encoded, b"\n" if feed else b"")
+        self.containers[name][-1].lines.append(line)
+        self._wake()
+
+    def end(self, name: str = "main", exit_code: int = 0, *, phase: str = "") -> None:
+        instance = self.containers[name][-1]
+        instance.ended_at, instance.exit_code = now(), exit_code
+        self.phase = phase or self.phase
+        self._tell()
+
+    def finish(self, phase: str = "Succeeded") -> None:
+        for name, instances in self.containers.items():
+            if instances and instances[-1].ended_at is None:
+                self.end(name)
+        self.phase = phase
+        self._tell()
+
+    def rotate(self, name: str = "main") -> None:
+        """Only what is written from now on can be read again."""
+        instance = self.containers[name][-1]
+        instance.rotated = sum(one.at <= now() for one in instance.lines)
+
+    def delete(self) -> None:
+        self.deleted = True
+        self._wake()
+
+    def pod(self) -> Pod:
+        statuses = [self._status(name) for name in self.containers if name not in self._init]
+        return read_pod(
+            msgspec.json.encode(
+                {
+                    "metadata": {"uid": self.uid, "name": "etl", "namespace": "jobs"},
+                    "status": {
+                        "phase": self.phase,
+                        "containerStatuses": statuses,
+                        "initContainerStatuses": [self._status(name) for name in self._init],
+                    },
+                }
+            )
+        )
+
+    def watch_by(self, look: Callable[[Pod], None]) -> None:
+        self._watchers.append(look)
+        look(self.pod())
+
+    def _status(self, name: str) -> dict[str, Any]:
+        instances = self.containers[name]
+        if not instances:
+            return {"name": name, "state": {"waiting": {"reason": "PodInitializing"}}}
+        status: dict[str, Any] = {"name": name, "restartCount": len(instances) - 1, "containerID": instances[-1].ident}
+        status["state"] = _state(instances[-1])
+        if len(instances) > 1:
+            status["lastState"] = _state(instances[-2])
+        return status
+
+    def _tell(self) -> None:
+        self._wake()
+        pod = self.pod()
+        for look in self._watchers:
+            asyncio.get_running_loop().call_later(self.lag, look, pod)
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    # What it answers.
+
+    async def get(self, name: str) -> Pod:
+        self.gets += 1
+        await asyncio.sleep(0.01)
+        if self.deleted:
+            raise NotFound("pods etl not found", code="NotFound")
+        return self.pod()
+
+    @asynccontextmanager
+    async def log(
+        self,
+        name: str,
+        container: str,
+        *,
+        follow: bool,
+        silence: float,
+        since: str = "",
+        previous: bool = False,
+        tail_lines: int | None = None,
+    ) -> AsyncIterator[_Stream]:
+        number = len(self.opened)
+        self.opened.append(
+            {"follow": follow, "since": since, "previous": previous, "container": container, "at": now()}
+        )
+        await asyncio.sleep(0.01)
+        if (error := self.refuse()) is not None:
+            raise error
+        if self.deleted:
+            raise NotFound("pods etl not found", code="NotFound")
+        instances = self.containers[container]
+        if previous and len(instances) < 2:
+            raise RequestRefused("previous terminated container not found", code="BadRequest")
+        if not instances:
+            raise RequestRefused("container is waiting to start", code="BadRequest")
+        first = int(datetime.fromisoformat(since).timestamp()) * SECOND if since else 0
+        self.open_now += 1
+        self.most_open = max(self.most_open, self.open_now)
+        try:
+            yield _Stream(self, instances[-2 if previous else -1], follow, first, self._cut(number), silence)
+        finally:
+            self.open_now -= 1
+
+    async def create(self, manifest: Mapping[str, Any]) -> Pod:
+        raise NotImplementedError
+
+    async def read(self, name: str) -> dict[str, Any]:
+        raise NotImplementedError
+
+    async def list(self, *, label_selector: str, limit: int, next_page: str = "") -> PodPage:
+        raise NotImplementedError
+
+    def watch(self, **_: Any) -> Any:
+        raise NotImplementedError
+
+    async def patch(self, name: str, body: Mapping[str, Any]) -> Pod:
+        raise NotImplementedError
+
+    async def delete_pod(self, name: str) -> None:
+        raise NotImplementedError
+
+    async def events(self, name: str, uid: str) -> Sequence[PodEvent]:
+        raise NotImplementedError
+
+
+def _state(instance: Instance) -> dict[str, Any]:
+    if instance.ended_at is None:
+        return {"running": {}}
+    return {"terminated": {"exitCode": instance.exit_code, "containerID": instance.ident}}
+
+
+class _Stream:
+    """An open log: hands out what is readable by now; with ``follow`` waits for more until the container ended."""
+
+    def __init__(
+        self, server: LogServer, instance: Instance, follow: bool, first: int, cut: Cut | None, silence: float
+    ) -> None:
+        self._server, self._instance, self._follow, self._first = server, instance, follow, first
+        self._cut, self._silence, self._began = cut or Cut(), silence, now()
+        self._next_line = instance.rotated
+        self._buffer = bytearray()
+        self._sent = 0
+        if instance.gone:
+            self._follow = False
+            instance.in_place = b"unable to retrieve container logs for " + instance.ident.encode()
+        self._buffer += instance.in_place
+
+    async def chunk(self) -> bytes:
+        await asyncio.sleep(0)
+        quiet_until = now() + self._silence
+        while True:
+            if self._sent >= self._cut.after_bytes or now() >= self._began + self._cut.after:
+                return self._broken()
+            if not self._instance.gone:
+                self._fill()
+            if self._buffer:
+                return self._next()
+            if not self._follow or self._over():
+                return b""
+            if now() >= quiet_until:
+                raise Unavailable("nothing came")
+            await self._wait(quiet_until)
+
+    def _fill(self) -> None:
+        while (line := self._upcoming()) is not None and line.at <= now():
+            if not line.feed and self._instance.ended_at is None:
+                return  # a partial line appears at the container's end
+            self._next_line += 1
+            if line.stamp >= self._first:
+                self._buffer += spelled(line.stamp) + b" " + line.text + line.feed
+
+    def _upcoming(self) -> Line | None:
+        return self._instance.lines[self._next_line] if self._next_line < len(self._instance.lines) else None
+
+    def _next(self) -> bytes:
+        size = int(min(self._server._chunk_size(), self._cut.after_bytes - self._sent, len(self._buffer)))
+        piece = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        self._sent += size
+        self._server.sent += size
+        return piece
+
+    def _broken(self) -> bytes:
+        if self._cut.clean:
+            return b""
+        raise Unavailable("the connection was cut")
+
+    def _over(self) -> bool:
+        ended = self._instance.ended_at
+        return self._server.deleted or (ended is not None and now() >= ended + self._server._end_lag)
+
+    async def _wait(self, until: float) -> None:
+        moments = [until, self._began + self._cut.after]
+        if (line := self._upcoming()) is not None and line.at > now():
+            moments.append(line.at)
+        if self._instance.ended_at is not None:
+            moments.append(self._instance.ended_at + self._server._end_lag)
+        loop, changed = asyncio.get_running_loop(), self._server._changed
+        timer = loop.call_later(max(min(moments) - now(), 0) + 1e-6, changed.set)
+        try:
+            await changed.wait()
+        finally:
+            timer.cancel()
+            if changed.is_set() and changed is self._server._changed:
+                self._server._changed = asyncio.Event()
+
+
+class Run:
+    """One followed pod, and what its task log shows."""
+
+    def __init__(
+        self, server: LogServer, *names: str, settings: Settings = SETTINGS, sink: MemorySink | None = None
+    ) -> None:
+        self.server, self.settings = server, settings
+        self.names = names or tuple(server.containers)
+        self.sink = sink or MemorySink()
+        self.said: list[tuple[str, str]] = []
+        self.run_log = emitter().open(self.sink, self.names, settings)
+        self.log = PodLog(
+            server, REF, self.names, self.run_log, lambda level, text: self.said.append((level, text)), settings
+        )
+        server.watch_by(self.log.look)
+
+    @property
+    def lines(self) -> list[str]:
+        return self.sink.lines
+
+    @property
+    def texts(self) -> str:
+        return "\n".join(text for _, text in self.said)
+
+    async def end(self) -> Drained:
+        drained = await self.log.drain()
+        assert await self.run_log.finish(600)
+        await self.close()
+        return drained
+
+    async def close(self) -> None:
+        await self.log.close()
+        self.run_log.close()
+
+    async def __aenter__(self) -> Run:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()

@@ -1,0 +1,112 @@
+"""How many logs of one API server this event loop follows at once, and whose turn it is beyond that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+import msgspec
+
+from asyncrun.clients.per_loop import PerLoop
+
+TURNS = 8
+"""Logs of one API server that are read at the same time by those that cannot follow."""
+
+
+class SlotStatistics(msgspec.Struct, frozen=True):
+    """
+    :param following: containers with a connection of their own.
+    :param in_turns: those that are read in turns meanwhile.
+    """
+
+    following: int
+    in_turns: int
+
+
+class Slot:
+    """One container's place: ``granted`` or waiting in the queue. Ends with ``close``."""
+
+    def __init__(self, owner: FollowSlots, wake: Callable[[], object]) -> None:
+        self._owner, self.wake = owner, wake
+        self.granted = False
+
+    def close(self) -> None:
+        """Give the place to the next one. Harmless when repeated."""
+        self._owner.leave(self)
+
+
+class FollowSlots:
+    """
+    At most ``limit`` connections; who comes later waits in a queue, first come, first served.
+
+    Invariant: nobody waits while a place is free.
+    """
+
+    def __init__(self) -> None:
+        self._granted: set[Slot] = set()
+        self._queue: OrderedDict[Slot, None] = OrderedDict()
+        self._limit = 1
+        self.turns = asyncio.Semaphore(TURNS)
+        """For those in the queue: whoever reads holds it, first come, first served."""
+
+    def ask(self, limit: int, wake: Callable[[], object]) -> Slot:
+        """
+        Take a place, or stand in the queue for one.
+
+        :param limit: the configured number; a process has one configuration.
+        :param wake: called when the place is granted later.
+        """
+        self._limit = max(1, limit)
+        slot = Slot(self, wake)
+        self._queue[slot] = None
+        self._grant(quietly=slot)
+        return slot
+
+    def leave(self, slot: Slot) -> None:
+        """For slots."""
+        self._queue.pop(slot, None)
+        self._granted.discard(slot)
+        slot.granted = False
+        self._grant()
+
+    def statistics(self) -> SlotStatistics:
+        """How many there are now."""
+        return SlotStatistics(len(self._granted), len(self._queue))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody is here."""
+        return not self._granted and not self._queue
+
+    def _grant(self, quietly: Slot | None = None) -> None:
+        while self._queue and len(self._granted) < self._limit:
+            slot, _ = self._queue.popitem(last=False)
+            self._granted.add(slot)
+            slot.granted = True
+            if slot is not quietly:
+                slot.wake()
+
+
+class _Slots:
+    """One event loop's."""
+
+    def __init__(self) -> None:
+        self._by_cluster: dict[Hashable, FollowSlots] = {}
+
+    def of(self, cluster: Hashable) -> FollowSlots:
+        for key in [key for key, slots in self._by_cluster.items() if slots.empty and key != cluster]:
+            del self._by_cluster[key]
+        return self._by_cluster.setdefault(cluster, FollowSlots())
+
+
+_slots = PerLoop(_Slots)
+
+
+def slots_of(cluster: Hashable) -> FollowSlots:
+    """
+    The running event loop's places for followed logs of one API server.
+
+    :param cluster: what tells it from others.
+    """
+    return _slots().of(cluster)

@@ -1,0 +1,181 @@
+"""The log of one pod: its chosen containers, in Airflow's task log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Hashable, Sequence
+
+from asyncrun.clients.kube_api import PodsApi
+from asyncrun.model.pod import Pod
+from asyncrun.model.refs import PodRef
+from asyncrun.model.settings import Settings
+from asyncrun.triggers.logs.pods.drain import End, PodDrainRule
+from asyncrun.triggers.logs.pods.follower import ContainerFollower
+from asyncrun.triggers.logs.pods.reading import STEP_MS
+from asyncrun.triggers.logs.pods.slots import slots_of
+from asyncrun.triggers.logs.run_log import RunLog
+from asyncrun.triggers.logs.source import Drained
+from asyncrun.triggers.wakeup import Wakeup
+
+_logger = logging.getLogger(__name__)
+
+_STEP_WAIT = 0.02  # s
+_STEP_LIMIT = 10.0  # s; for some lines: what cannot be exact is better than what does not come
+
+
+class PodLog:
+    """
+    The log source of one run: reads the containers' logs into its ``RunLog``, each by a task of its own.
+
+    Nothing here fails a run: what cannot be read is said in the task log. Belongs to one event loop; ends with
+    ``close``.
+
+    :param containers: the chosen ones, in the pod's order.
+    :param say: writes a line of ours (level, message) into the run's own task log.
+    :param cluster: what tells the API server from others: its followed logs are bounded together.
+    """
+
+    def __init__(
+        self,
+        pods: PodsApi,
+        ref: PodRef,
+        containers: Sequence[str],
+        run_log: RunLog,
+        say: Callable[[str, str], None],
+        settings: Settings,
+        *,
+        cluster: Hashable = None,
+    ) -> None:
+        self.pods, self.ref, self.run_log, self.settings = pods, ref, run_log, settings
+        self.slots = slots_of(cluster)
+        self._say = say
+        self._said: set[str] = set()
+        self._changed = Wakeup()
+        self._rule: PodDrainRule | None = None
+        self._followers = {name: ContainerFollower(self, name) for name in containers}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._broken: set[str] = set()
+        self._closed = False
+
+    def look(self, pod: Pod) -> None:
+        """Take a state of the pod. Those of another uid are left out."""
+        if pod.uid != self.ref.uid or self._closed:
+            return
+        for name, follower in self._followers.items():
+            follower.look(pod)
+            if name not in self._tasks and follower.instances.next() is not None:
+                self._start(name, follower)
+
+    async def drain(self) -> Drained:
+        """
+        Read on until the log of every chosen container is complete, and say what is missing.
+
+        It takes at most about ``logs_drain_limit`` while the API server answers, and ``logs_outage_limit`` more while
+        it does not; longer while new lines of containers that have ended come.
+        """
+        began = _now()
+        self._rule = PodDrainRule(began, limit=self.settings.logs_drain_limit, patience=self.settings.logs_outage_limit)
+        while True:
+            decision = self._rule.decide(_now(), complete=all(map(self._is_through, self._followers)))
+            if decision.end is not None:
+                drained = self._drained(decision.end, _now() - began)
+                await self.close()
+                return drained
+            await self._changed.wait(decision.wait)
+
+    async def close(self) -> None:
+        """Stop reading at once. Harmless when repeated."""
+        self._closed = True
+        tasks = [task for task in self._tasks.values() if not task.done()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def say_once(self, level: str, message: str) -> None:
+        """For followers: containers of one pod may have the same to say."""
+        if message not in self._said:
+            self._said.add(message)
+            self._say(level, message)
+
+    def answered(self) -> None:
+        """For followers."""
+        if self._rule is not None:
+            self._rule.answered(_now())
+
+    def failed(self) -> None:
+        """For followers."""
+        if self._rule is not None:
+            self._rule.failed(_now())
+            self._changed.set()
+
+    def progress(self) -> None:
+        """For followers."""
+        if self._rule is not None:
+            self._rule.progress(_now())
+
+    def changed(self) -> None:
+        """For followers."""
+        self._changed.set()
+
+    async def in_step(self, container: str, time_ms: int) -> None:
+        """
+        For followers: wait until no other container is read at a much earlier time.
+
+        Airflow's reader merges the files of two triggerers in step: where one wrote the containers live and the other
+        one after the other, it shows lines twice (some 2,500 records apart: facts on Airflow's logs).
+        """
+        others = [one for name, one in self._followers.items() if name != container]
+        give_up_at = _now() + _STEP_LIMIT
+        # Time passing is one of the reasons to go on, so there is no event to wait for.
+        while any(one.is_behind(time_ms - STEP_MS) for one in others) and _now() < give_up_at:  # noqa: ASYNC110
+            await asyncio.sleep(_STEP_WAIT)
+
+    def _start(self, name: str, follower: ContainerFollower) -> None:
+        # An empty context: what it logs must not land in the task log of the trigger.
+        task = asyncio.get_running_loop().create_task(
+            follower.run(), name=f"asyncrun-pod-log-{self.ref}-{name}", context=contextvars.Context()
+        )
+        self._tasks[name] = task
+        task.add_done_callback(lambda done: self._ended(name, done))
+
+    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _logger.error("Reading the log of %s of %s failed: a defect of asyncrun", name, self.ref, exc_info=error)
+            self.say_once(
+                "error", f"A defect of asyncrun while reading this log ({type(error).__name__}): it may be incomplete"
+            )
+            self._broken.add(name)
+        self._changed.set()
+
+    def _is_through(self, name: str) -> bool:
+        follower = self._followers[name]
+        return follower.instances.next() is None or not follower.readable or name in self._broken
+
+    def _drained(self, end: End, waited: float) -> Drained:
+        followers = self._followers.items()
+        unreadable = tuple(name for name, one in followers if not one.readable or name in self._broken)
+        silent = tuple(name for name, one in followers if not one.instances.ever_ran)
+        if end is not End.COMPLETE:
+            for name in self._followers:
+                if not self._is_through(name):
+                    why = self._why(name, end, waited)
+                    self._say("warning", f"The log of container {name} may be incomplete here: {why}")
+        missed = any(one.missed for _, one in followers)
+        return Drained(end is End.COMPLETE and not unreadable and not missed, silent, unreadable, waited)
+
+    def _why(self, name: str, end: End, waited: float) -> str:
+        full = f"kubectl logs -n {self.ref.namespace} {self.ref.name} -c {name} --timestamps"
+        if end is End.UNANSWERED:
+            reason = f"for {waited:.0f} s after the end the API server did not answer"
+        elif self._followers[name].instances.over or not self._followers[name].instances.running:
+            reason = f"{waited:.0f} s after the end it was not read to its end"
+        else:
+            reason = f"it was still running {waited:.0f} s after the end of the run"
+        return f"{reason}. The full log, while the pod is there: {full}"
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

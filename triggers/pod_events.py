@@ -1,0 +1,59 @@
+"""What Kubernetes says about one pod in events: asked for only where they are needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from asyncrun.clients.kube_api import KubeAccess
+from asyncrun.model.errors import AccessDenied, RemoteError
+from asyncrun.model.pod import PodEvent
+from asyncrun.model.pod_watch import PodWatch
+
+_FRESH = 1.0  # s; what was read since is what there is
+
+
+class PodEvents:
+    """
+    The events of one pod, as they were read last.
+
+    Every reading is a request of its own, so they are read only for a pod that is slow to start or did not end well.
+
+    :param say: writes a line of ours (level, message) into the task log.
+    """
+
+    def __init__(self, watch: PodWatch, say: Callable[[str, str], None]) -> None:
+        self._ref, self._say = watch.ref, say
+        self.known: Sequence[PodEvent] | None = None
+        """None: never read, or there is no permission."""
+        self._read_at = float("-inf")
+        self._shown: set[tuple[str, str]] = set()
+        self._denied = False
+
+    async def read(self, access: KubeAccess, *, shown: bool = False) -> None:
+        """
+        Read them, unless that was done a moment ago. A failure is said at most, and ends nothing.
+
+        :param shown: what was not shown yet goes to the task log.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._denied or now - self._read_at < _FRESH:
+            return
+        self._read_at = now
+        try:
+            self.known = await access.pods(self._ref.namespace).events(self._ref.name, self._ref.uid)
+        except AccessDenied:
+            self._denied = True  # the diagnosis says what that permission would have added
+            return
+        except RemoteError as error:
+            self._say("warning", f"The events of pod {self._ref} cannot be read at the moment: {error}")
+            return
+        if shown:
+            self._show(self.known)
+
+    def _show(self, events: Sequence[PodEvent]) -> None:
+        for event in events:
+            if (key := (event.reason, event.message)) not in self._shown:
+                self._shown.add(key)
+                level = "warning" if event.kind == "Warning" else "info"
+                self._say(level, f"Kubernetes event {event.reason}: {event.message}")

@@ -1,0 +1,1 @@
+"""Pods: one list and one watch for all of ours in a namespace."""
