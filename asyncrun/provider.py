@@ -8,6 +8,7 @@ from asyncrun import __version__
 from asyncrun.clients.config import settings_metadata
 
 _ECS = "Amazon Elastic Container Service (ECS)"
+_KUBERNETES = "Kubernetes"
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -15,18 +16,29 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "asyncrun",
         "name": "asyncrun",
-        "description": "Runs containers on AWS ECS without holding a worker slot.",
+        "description": "Runs containers on AWS ECS and Kubernetes without holding a worker slot.",
         "versions": [__version__],
         "integrations": [
             {
                 "integration-name": _ECS,
                 "external-doc-url": "https://aws.amazon.com/ecs/",
                 "tags": ["aws"],
-            }
+            },
+            {
+                "integration-name": _KUBERNETES,
+                "external-doc-url": "https://kubernetes.io/",
+                "tags": ["software"],
+            },
         ],
-        "operators": [{"integration-name": _ECS, "python-modules": ["asyncrun.operators.ecs"]}],
+        "operators": [
+            {"integration-name": _ECS, "python-modules": ["asyncrun.operators.ecs"]},
+            {"integration-name": _KUBERNETES, "python-modules": ["asyncrun.operators.pod"]},
+        ],
         "sensors": [{"integration-name": _ECS, "python-modules": ["asyncrun.sensors.ecs"]}],
-        "triggers": [{"integration-name": _ECS, "python-modules": ["asyncrun.triggers.ecs"]}],
+        "triggers": [
+            {"integration-name": _ECS, "python-modules": ["asyncrun.triggers.ecs"]},
+            {"integration-name": _KUBERNETES, "python-modules": ["asyncrun.triggers.pod"]},
+        ],
         "extra-links": ["asyncrun.operators.links.EcsTaskLink", "asyncrun.operators.links.EcsTaskLogsLink"],
         "config": settings_metadata(),
     }

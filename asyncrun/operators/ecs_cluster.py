@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from asyncrun.operators import remote
 from asyncrun.operators.base import AwsOperator, with_aws_fields
 from asyncrun.operators.errors import StateNotReached, airflow_errors
-from asyncrun.operators.handing_over import backstop
+from asyncrun.operators.run_control import backstop
 from asyncrun.spec.deadline import longest_wait
 from asyncrun.spec.values import as_bool, as_count, as_seconds, check_bool, check_text, check_type
 
@@ -104,7 +104,7 @@ class _ClusterOperator(AwsOperator):
             return described.items[0] if described.items else {"clusterArn": cluster_arn, "status": self._desired}
 
         with airflow_errors():
-            return remote.ask_aws(self.target, work, log=self.log)
+            return remote.ask(remote.Aws(self.target), work, log=self.log)
 
 
 class EcsCreateClusterOperator(_ClusterOperator):
@@ -141,7 +141,7 @@ class EcsCreateClusterOperator(_ClusterOperator):
             self._check()
             remote.settings()  # a mistake in them refuses before anything is done
             self.log.info("Creating cluster %s", self.cluster_name)
-            cluster = remote.ask_aws(self.target, work, log=self.log)
+            cluster = remote.ask(remote.Aws(self.target), work, log=self.log)
         return self._wait_for(context, cluster)
 
 
@@ -175,7 +175,7 @@ class EcsDeleteClusterOperator(_ClusterOperator):
             self._check()
             remote.settings()  # a mistake in them refuses before anything is done
             self.log.info("Deleting cluster %s", self.cluster_name)
-            cluster = remote.call_aws(self.target, work, log=self.log)
+            cluster = remote.call(remote.Aws(self.target), work, log=self.log)
         return self._wait_for(context, cluster)
 
     async def _deleted(self, access: AwsAccess) -> dict[str, Any] | None:

@@ -69,7 +69,7 @@ class EcsRegisterTaskDefinitionOperator(AwsOperator):
             remote.settings()  # a mistake in them refuses before anything is done
             names = ", ".join(names_of(self.container_definitions))
             self.log.info("Registering task definition %s with containers %s", self.family, names)
-            definition = remote.ask_aws(self.target, work, log=self.log)
+            definition = remote.ask(remote.Aws(self.target), work, log=self.log)
         arn = str(definition["taskDefinitionArn"])
         self.log.info("Task definition %s is %s", arn, definition.get("status"))
         context["ti"].xcom_push(key="task_definition_arn", value=arn)
@@ -109,7 +109,7 @@ class EcsDeregisterTaskDefinitionOperator(AwsOperator):
             self._check()
             remote.settings()  # a mistake in them refuses before anything is done
             self.log.info("Deregistering task definition %s", self.task_definition)
-            definition = remote.call_aws(self.target, work, log=self.log)
+            definition = remote.call(remote.Aws(self.target), work, log=self.log)
         arn = str(definition["taskDefinitionArn"])
         self.log.info("Task definition %s is %s", arn, definition.get("status"))
         return arn

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from asyncrun.model.errors import AccessDenied, AsyncrunError, LaunchRefused, RemoteError
-from asyncrun.model.refs import AwsTarget, EcsTaskRef, LaunchPhase, LaunchRecord
-from asyncrun.operators import remote
+from asyncrun.model.outcome import ContainerOutcome, Outcome, Verdict
+from asyncrun.model.refs import AwsTarget, EcsLaunchRecord, EcsTaskRef, LaunchPhase
+from asyncrun.model.stopping import stop_reason
+from asyncrun.operators import ending, remote
 from asyncrun.operators.launch_notes import LaunchNotes
+from asyncrun.operators.running import Launched
+from asyncrun.spec.deadline import longest_wait
 from asyncrun.spec.ecs import (
     RunTaskArguments,
     client_token,
@@ -17,12 +21,16 @@ from asyncrun.spec.ecs import (
     reattach_started_by,
     run_task_request,
 )
-from asyncrun.spec.values import as_bool
+from asyncrun.spec.values import as_bool, as_count
 
 if TYPE_CHECKING:
     from asyncrun.clients.api import AwsAccess
     from asyncrun.launch.ecs import EcsLauncher
+    from asyncrun.model.ecs_watch import EcsTaskWatch
     from asyncrun.model.settings import Settings
+
+
+EcsNotes: TypeAlias = LaunchNotes[EcsLaunchRecord]
 
 
 class Reattach(NamedTuple):
@@ -33,7 +41,7 @@ class Reattach(NamedTuple):
     :param missing_grace: seconds, the setting of that name.
     """
 
-    record: LaunchRecord | None
+    record: EcsLaunchRecord | None
     missing_grace: float
 
 
@@ -68,7 +76,7 @@ class Launching:
 
         :raises AsyncrunError: see ``EcsLauncher.launch``; or it cannot be told whether an earlier try's run is there.
         """
-        return remote.call_aws(self._target, self._find_or_launch, log=self._log)
+        return remote.call(remote.Aws(self._target), self._find_or_launch, log=self._log)
 
     async def _find_or_launch(self, access: AwsAccess) -> tuple[EcsTaskRef, bool]:
         from asyncrun.clients.patience import patiently
@@ -138,7 +146,7 @@ class Launching:
             return True
 
         try:
-            if remote.ask_aws_from_signal(self._target, work, settings=settings, log=self._log):
+            if remote.ask_from_signal(remote.Aws(self._target), work, settings=settings, log=self._log):
                 return
             reason = "AWS did not answer in time"
         except LaunchRefused:  # nothing was placed
@@ -157,7 +165,7 @@ class Launching:
 
 
 def launching_of(
-    operator: Any, ti: Any, settings: Settings, notes: LaunchNotes, before_request: Callable[[], None]
+    operator: Any, ti: Any, settings: Settings, notes: EcsNotes, before_request: Callable[[], None]
 ) -> Launching:
     """
     The launch that an ``EcsRunTaskOperator`` with rendered arguments wants.
@@ -179,3 +187,82 @@ def launching_of(
         before_request=before_request,
         log=operator.log,
     )
+
+
+def stop(target: AwsTarget, ref: EcsTaskRef, why: str, log: Any) -> bool:
+    """
+    Stop a run, from anywhere in a worker, also from a signal handler.
+
+    A failure to do so is logged only: this is called while another error is under way.
+
+    :param why: ends the sentence "Stopped by Airflow: ..."; ECS shows it as ``stoppedReason``.
+    :return: whether AWS has confirmed it.
+    """
+    settings = remote.running_settings()
+
+    async def work(access: AwsAccess, on_hidden: Callable[[], None]) -> bool:
+        from asyncrun.launch.ecs import EcsLauncher
+
+        await EcsLauncher(access.ecs).stop(
+            ref, stop_reason(why), missing_grace=settings.missing_grace, on_hidden=on_hidden
+        )
+        return True
+
+    log.warning("Stopping ECS task %s: %s", ref.task_arn, why)
+    try:
+        if remote.ask_from_signal(remote.Aws(target), work, settings=settings, log=log):
+            return True
+        log.error("AWS has not confirmed in time that ECS task %s is being stopped", ref.task_arn)
+    except AsyncrunError as error:
+        log.error("ECS task %s could not be stopped and may still be running: %s", ref.task_arn, error)
+    return False
+
+
+def task_watch(operator: Any, base: type, launched: Launched, settings: Settings) -> EcsTaskWatch:
+    """
+    The value from which a trigger watches the run.
+
+    :param operator: an ``EcsRunTaskOperator`` with rendered arguments.
+    :param base: that class itself; a subclass may need a worker for the end.
+    """
+    from asyncrun.model.ecs_watch import EcsTaskWatch
+
+    limit = longest_wait(operator.waiter_delay, operator.waiter_max_attempts, operator.execution_timeout)
+    in_triggerer, why = False, "The worker waits and ends the task: deferrable=False."
+    if as_bool("deferrable", operator.deferrable):
+        in_triggerer, why = ending.decide(ending.collect(operator, base), settings.end_in_triggerer)
+    return EcsTaskWatch(
+        ref=launched.ref,
+        target=operator.target,
+        deferred_at=time.time(),
+        deadline=limit.after(launched.began),
+        deadline_reason=limit.reason,
+        container_name=operator.container_name or None,  # a template may render to nothing
+        log_group=operator.awslogs_group or None,
+        log_region=operator.awslogs_region or None,
+        log_stream_prefix=operator.awslogs_stream_prefix or None,
+        end_in_triggerer=in_triggerer,
+        end_reason=why,
+        push_result=in_triggerer and operator.do_xcom_push,
+        wants_result=bool(operator.do_xcom_push),
+        number_logs_exception=as_count("number_logs_exception", operator.number_logs_exception, at_least=0),
+        launched_at=launched.began if launched.is_new else None,
+        slot_ms=settings.log_slot,
+    )
+
+
+def skipping_container(outcome: Outcome, skips: Callable[[int], bool]) -> ContainerOutcome | None:
+    """
+    The container whose exit code skips the task, None where none does.
+
+    It is the one to blame for a failure. Where another one that takes part in the verdict failed by itself, too (that
+    ECS stopped it because the task was over does not count), its code must skip as well: a real failure is not hidden.
+    """
+    from asyncrun.model.ecs_outcome import failed_by_itself, to_blame
+
+    if outcome.verdict is not Verdict.FAILED:
+        return None
+    blamed = to_blame(outcome)
+    failed = [one for one in outcome.containers if one is blamed or (one.essential and failed_by_itself(one))]
+    skipped = all(one.exit_code is not None and skips(one.exit_code) for one in failed)
+    return blamed if skipped else None

@@ -1,32 +1,32 @@
-"""``EcsRunTaskOperator``: launch, announce, defer; and what is said when it is over."""
+"""``EcsRunTaskOperator``: its arguments, and how it launches, watches and stops ECS tasks."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Container, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from asyncrun.model.refs import EcsTaskRef, LaunchPhase
-from asyncrun.operators import remote, run_control
+from asyncrun.model.event import EcsCompletionEvent
+from asyncrun.model.refs import EcsLaunchRecord, EcsTaskRef
 from asyncrun.operators.base import AwsOperator
-from asyncrun.operators.errors import KilledWhileLaunching, airflow_errors
-from asyncrun.operators.handing_over import Launched, backstop, task_watch
+from asyncrun.operators.ecs_launching import EcsNotes, Launching, launching_of, skipping_container, stop, task_watch
 from asyncrun.operators.launch_notes import LaunchNotes
-from asyncrun.operators.launching import launching_of
-from asyncrun.operators.links import EcsTaskLink, EcsTaskLogsLink
+from asyncrun.operators.links import EcsTaskLink, EcsTaskLogsLink, link_facts
+from asyncrun.operators.run_control import announce, raise_for_end
+from asyncrun.operators.running import Launched, RunOperator
 from asyncrun.spec.ecs import RunTaskArguments
-from asyncrun.spec.ecs_checks import check_quota_retry, check_run_task, exit_code_test
-from asyncrun.spec.values import as_bool, as_count, as_seconds, check_bool, is_unrendered
+from asyncrun.spec.ecs_checks import check_quota_retry, check_run_task
+from asyncrun.spec.values import as_count, as_seconds, check_bool, exit_code_test, is_unrendered
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from asyncrun.model.ecs_watch import EcsTaskWatch
     from asyncrun.model.settings import Settings
+    from asyncrun.triggers.ecs import EcsTaskTrigger
 
 
-class EcsRunTaskOperator(AwsOperator):
+class EcsRunTaskOperator(AwsOperator, RunOperator):
     """
     Run a task on AWS ECS and wait for its end in the triggerer, with its containers' logs live in the task's log.
 
@@ -73,6 +73,9 @@ class EcsRunTaskOperator(AwsOperator):
     :return: the last line that the deciding container wrote, with ``do_xcom_push``.
     """
 
+    what = "ECS task"
+    completion_type = EcsCompletionEvent
+    ref_type = EcsTaskRef
     ui_color = "#f0ede4"
     template_fields: Sequence[str] = (
         "task_definition",
@@ -167,8 +170,6 @@ class EcsRunTaskOperator(AwsOperator):
         self.deferrable = deferrable
         self.skip_on_exit_code = skip_on_exit_code
         self.stop_task_on_failure = stop_task_on_failure
-        self._ref: EcsTaskRef | None = None
-        self._killed = self._stopped = False
         if self._is_judged_at_parse():
             self._check()
 
@@ -180,15 +181,6 @@ class EcsRunTaskOperator(AwsOperator):
     @arn.setter
     def arn(self, value: str | None) -> None:
         self._ref = EcsTaskRef(cluster=self.cluster, task_arn=value) if value else None
-
-    def _is_judged_at_parse(self) -> bool:
-        """A subclass or hook that gets hold of the task before us may complete its arguments then."""
-        kind = type(self)
-        return (
-            kind.execute is EcsRunTaskOperator.execute
-            and kind.pre_execute is AwsOperator.pre_execute
-            and self._pre_execute_hook is None
-        )
 
     def _check(self) -> None:
         """Refuse what cannot work; called where the DAG is parsed, and again with rendered values."""
@@ -203,123 +195,44 @@ class EcsRunTaskOperator(AwsOperator):
         for name in ("reattach", "wait_for_completion", "deferrable", "stop_task_on_failure"):
             check_bool(name, getattr(self, name))
 
-    def _flag(self, name: str) -> bool:
-        return as_bool(name, getattr(self, name))
+    def _notes(self, context: Context) -> EcsNotes:
+        return LaunchNotes(EcsLaunchRecord, context, self.log, wanted=self._flag("reattach"))
 
-    def _notes(self, context: Context) -> LaunchNotes:
-        return LaunchNotes.of(context, self.log, wanted=self._flag("reattach"))
+    def _launching(self, context: Context, settings: Settings, notes: EcsNotes) -> Launching:
+        self.log.info("Launching ECS task definition %s in cluster %s", self.task_definition, self.cluster)
+        return launching_of(self, context["ti"], settings, notes, self._refuse_if_killed)
 
-    def execute(self, context: Context) -> str | None:
-        """
-        Launch the run, and wait for it as the arguments say.
+    def _announce(self, context: Context, ref: EcsTaskRef) -> None:
+        links = link_facts(
+            ref, group=self.awslogs_group, prefix=self.awslogs_stream_prefix, container=self.container_name,
+            region=self.awslogs_region,
+        )  # fmt: skip
+        announce(context["ti"], ref, links)
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="ecs_task_arn", value=ref.task_arn)
 
-        :raises AirflowException: as one of ``asyncrun.operators.errors``.
-        """
-        began = time.time()
-        with airflow_errors():
-            self._check()
-            settings = remote.settings()
-            notes = self._notes(context)
-            launching = launching_of(self, context["ti"], settings, notes, self._refuse_if_killed)
-            self.log.info("Launching ECS task definition %s in cluster %s", self.task_definition, self.cluster)
-            try:
-                self._ref, is_new = launching.launch()
-            except BaseException:  # a time-out or a kill too: what was placed, or may be, must not be left behind
-                launching.take_back()
-                raise
-        return self._after_launch(context, settings, notes, Launched(self._ref, is_new, began))
+    def _waits(self) -> bool:
+        return self._flag("wait_for_completion")
 
-    def _after_launch(self, context: Context, settings: Settings, notes: LaunchNotes, launched: Launched) -> str | None:
-        from airflow.sdk.exceptions import TaskDeferred
+    def _stops_on_failure(self) -> bool:
+        return self._flag("stop_task_on_failure")
 
-        done = False
-        try:
-            notes.write(launched.ref, LaunchPhase.LAUNCHED)
-            run_control.announce(self, context["ti"], launched.ref)
-            self._refuse_if_killed()
-            if not self._flag("wait_for_completion"):
-                self.log.info("Not waiting for ECS task %s: wait_for_completion=False", launched.ref.task_arn)
-                notes.write(launched.ref, LaunchPhase.SETTLED)
-                done = True
-                return None
-            watch = task_watch(self, EcsRunTaskOperator, launched, settings)
-            if self._flag("deferrable"):
-                self._defer(watch, settings, notes)
-            event = self._wait_in_worker(watch)
-            done = True  # whatever the end is: there is nothing left to stop
-            return self.execute_complete(context, event)
-        except TaskDeferred:
-            done = True
-            raise
-        finally:
-            # What an earlier try launched is not ours to stop because this one failed; a kill is meant for it.
-            if not done and (self._killed or (launched.is_new and self._flag("stop_task_on_failure"))):
-                self._stop("the Airflow task was killed" if self._killed else "the Airflow task failed")
+    def _watch(self, launched: Launched, settings: Settings) -> EcsTaskWatch:
+        return task_watch(self, EcsRunTaskOperator, launched, settings)
 
-    def _refuse_if_killed(self) -> None:
-        if self._killed:
-            raise KilledWhileLaunching("the Airflow task was killed while its ECS task was being launched")
-
-    def _defer(self, watch: EcsTaskWatch, settings: Settings, notes: LaunchNotes) -> None:
+    def _trigger(self, watch: EcsTaskWatch) -> EcsTaskTrigger:
         from asyncrun.triggers.ecs import EcsTaskTrigger
 
-        self.log.info("Waiting for ECS task %s in the triggerer. %s", watch.ref.task_arn, watch.end_reason)
-        notes.write(watch.ref, LaunchPhase.HANDED_OVER)
-        self.defer(
-            trigger=EcsTaskTrigger(watch.to_dict()), method_name="execute_complete", timeout=backstop(watch, settings)
-        )
+        return EcsTaskTrigger(watch.to_dict())
 
-    def _wait_in_worker(self, watch: EcsTaskWatch) -> Any:
-        from asyncrun.triggers.ecs import EcsTaskTrigger
+    def _stop_now(self, ref: EcsTaskRef, why: str) -> bool:
+        return stop(self.target, ref, why, self.log)
 
-        self.log.info("Waiting for ECS task %s in the worker", watch.ref.task_arn)
-        with airflow_errors():
-            return remote.wait_here(EcsTaskTrigger(watch.to_dict()))
-
-    def execute_complete(self, context: Context, event: Any = None) -> str | None:
-        """
-        Say how the run ended, in the worker.
-
-        :param event: a ``CompletionEvent``'s payload; or, from ``dag.test()``, the name of the state with which the
-            trigger ended the task.
-        :return: the last line that the deciding container wrote, with ``do_xcom_push``.
-        :raises AirflowException: the run did not end well; one of ``asyncrun.operators.errors``.
-        :raises AirflowSkipException: its exit code is one of ``skip_on_exit_code``.
-        """
-        completion = run_control.read_event(event)
-        if completion is None:  # the trigger has written the XCom
-            return None
-        self._ref = completion.ref
-        self._notes(context).write(completion.ref, LaunchPhase.SETTLED)
-        run_control.raise_for_end(
+    def _ended(self, context: Context, completion: EcsCompletionEvent) -> str | None:  # noqa: ARG002 - as others
+        raise_for_end(
             completion,
-            skips=exit_code_test(self.skip_on_exit_code),
+            skipping=skipping_container(completion.outcome, exit_code_test(self.skip_on_exit_code)),
             lines=as_count("number_logs_exception", self.number_logs_exception, at_least=0),
         )
         self.log.info("%s", completion.diagnosis.text())
         return completion.result if self.do_xcom_push else None
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Go on after the deferral; where the deferral itself failed, stop the run first: nobody watches it."""
-        from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
-
-        try:
-            return super().resume_execution(next_method, next_kwargs, context)
-        except (TaskDeferralError, TaskDeferralTimeout):
-            self._ref = self._ref or run_control.announced(context["ti"], self.log)
-            if self._flag("stop_task_on_failure"):
-                self._stop("the deferral of the Airflow task failed")
-            raise
-
-    def on_kill(self) -> None:
-        """
-        Stop the run. The SDK calls this in the worker, from its handler of SIGTERM and at ``execution_timeout``.
-
-        While the task is deferred there is no worker; then the trigger's own on_kill stops the run.
-        """
-        self._killed = True  # in case that RunTask has not answered yet
-        self._stop("the Airflow task was killed")
-
-    def _stop(self, why: str) -> None:
-        if self._ref is not None and not self._stopped:
-            self._stopped = run_control.stop(self.target, self._ref, why, self.log)

@@ -37,19 +37,23 @@ class InvalidSetting(AsyncrunFailure, model.InvalidSetting):
 
 
 class RemoteError(AsyncrunFailure, model.RemoteError):
-    """A call to AWS failed."""
+    """A call to AWS or Kubernetes failed."""
 
 
 class Unavailable(RemoteError, model.Unavailable):
-    """AWS gave no useful answer; a retry may help."""
+    """There was no useful answer; a retry may help."""
 
 
 class Throttled(Unavailable, model.Throttled):
-    """Too many calls in this account and region; a retry will help."""
+    """Too many calls, in this account and region or to this cluster; a retry will help."""
 
 
 class NotShown(Unavailable, model.NotShown):
     """ECS does not show the task: it is too young, or was forgotten."""
+
+
+class Expired(Unavailable, model.Expired):
+    """Kubernetes no longer keeps that place in a list or watch."""
 
 
 class AccessDenied(RemoteError, model.AccessDenied):
@@ -61,11 +65,11 @@ class CredentialsExpired(AccessDenied, model.CredentialsExpired):
 
 
 class NotFound(RemoteError, model.NotFound):
-    """The cluster, task definition or log group does not exist."""
+    """What the call names does not exist."""
 
 
 class RequestRefused(RemoteError, model.RequestRefused):
-    """AWS says that the request cannot work."""
+    """The platform says that the request cannot work."""
 
 
 class TokenConflict(RequestRefused, model.TokenConflict):
@@ -77,7 +81,7 @@ class MalformedAnswer(RemoteError, model.MalformedAnswer):
 
 
 class LaunchRefused(AsyncrunFailure, model.LaunchRefused):
-    """ECS accepted the request and placed nothing."""
+    """The platform placed nothing: ECS accepted the request, Kubernetes did not admit the pod."""
 
 
 class OutOfCapacity(LaunchRefused, model.OutOfCapacity):
@@ -109,7 +113,11 @@ class DeadlineExceeded(RunFailed, model.DeadlineExceeded):
 
 
 class Lost(RunFailed, model.Lost):
-    """ECS no longer knows the run."""
+    """The platform no longer knows the run."""
+
+
+class ResultUnusable(RunFailed, model.ResultUnusable):
+    """The container succeeded, and its XCom cannot be used."""
 
 
 class Unwatchable(RunFailed, model.Unwatchable):
@@ -125,7 +133,7 @@ class EndedInTriggerer(AsyncrunFailure):
 
 
 class KilledWhileLaunching(AsyncrunFailure):
-    """The worker was told to end before RunTask had answered; what that placed is told to stop."""
+    """The worker was told to end before the launch was answered; what that placed is told to stop."""
 
 
 _FOR_VERDICT: dict[Verdict, type[RunFailed]] = {
@@ -138,6 +146,8 @@ _FOR_VERDICT: dict[Verdict, type[RunFailed]] = {
 _FOR_STOP: dict[StopCause, type[RunFailed]] = {
     StopCause.DEADLINE: DeadlineExceeded,
     StopCause.ACCESS: Unwatchable,
+    StopCause.START: NeverStarted,
+    StopCause.RESULT: ResultUnusable,
 }
 
 

@@ -14,8 +14,8 @@ from airflow.sdk import BaseOperatorLink
 
 from asyncrun.model.arns import name_of
 from asyncrun.model.errors import MalformedAnswer
-from asyncrun.model.refs import EcsTaskRef, RunRecord
-from asyncrun.spec.ecs import RUN_XCOM_KEY, log_stream
+from asyncrun.model.refs import RUN_XCOM_KEY, EcsTaskRef, RunRecord
+from asyncrun.spec.ecs import log_stream
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator

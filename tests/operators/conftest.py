@@ -15,7 +15,9 @@ import pytest
 
 from asyncrun.clients.config import load_settings
 from asyncrun.local.aws import EmbeddedAws, EmbeddedAwsOptions, LifecycleDelays
+from asyncrun.local.kube import EmbeddedKube
 from tests.operators.support import GROUP, Worker, register
+from tests.support.kube_lab import NAMESPACE, KubeLab
 
 
 @pytest.fixture
@@ -45,3 +47,20 @@ def aws(aws_server: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Em
     load_settings.cache_clear()
     aws_server.control.clear_faults()
     aws_server.control.set_out_of_capacity()
+
+
+@pytest.fixture(scope="session")
+def kube_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeLab]:
+    with EmbeddedKube() as kube:
+        yield KubeLab(kube, tmp_path_factory.mktemp("kube"))
+        assert kube.log_text() == ""
+
+
+@pytest.fixture
+def kube(kube_server: KubeLab) -> Iterator[KubeLab]:
+    """A Kubernetes whose containers are processes of this machine, empty."""
+    load_settings.cache_clear()
+    kube_server.kube.control.counts(clear=True)
+    yield kube_server
+    kube_server.kube.control.clear_faults()
+    kube_server.call("DELETE", f"/namespaces/{NAMESPACE}/pods", gracePeriodSeconds="0")

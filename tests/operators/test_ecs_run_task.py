@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException, TaskD
 from asyncrun.local.aws import EmbeddedAws, Fault
 from asyncrun.model.ecs_watch import EcsTaskWatch
 from asyncrun.model.refs import EcsTaskRef
-from asyncrun.operators import errors, run_control
+from asyncrun.operators import ecs_launching, errors
 from tests.operators.support import FOREVER, Ti, Unwritable, boto, described, run_task
 
 
@@ -36,7 +36,7 @@ def test_launches_announces_and_defers(aws: EmbeddedAws, worker: Any) -> None:
     arn = xcoms["ecs_task_arn"]
     assert {key: xcoms["asyncrun_run"][key] for key in ("try_number", "ref", "ti_id")} == {
         "try_number": 1,
-        "ref": {"cluster": "default", "task_arn": arn},
+        "ref": {"kind": "ecs", "cluster": "default", "task_arn": arn},
         "ti_id": str(ti.id),
     }
     assert watch.ref == EcsTaskRef(cluster="default", task_arn=arn)
@@ -187,7 +187,7 @@ def test_kill_works_inside_a_running_event_loop(aws: EmbeddedAws, blocking_calls
     operator = run_task()
 
     async def handler_runs_here() -> None:
-        run_control.stop(operator.target, ref, "test", operator.log)
+        ecs_launching.stop(operator.target, ref, "test", operator.log)
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(lambda: asyncio.run(handler_runs_here())).result()

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 from asyncrun.clients import aws as clients_aws
 from asyncrun.clients.config import load_settings
 from asyncrun.local.aws import EmbeddedAws, Fault
-from asyncrun.operators import errors, run_control
+from asyncrun.operators import ecs_launching, errors
 from tests.operators.support import FOREVER, Store, Ti, Unwritable, boto, described, run_task
 from tests.support.lab import until
 
@@ -163,7 +163,7 @@ def test_a_stop_of_a_task_that_ecs_has_forgotten_is_confirmed_though_the_grace_i
     operator = run_task()
     operator.arn = f"arn:aws:ecs:{aws.options.region}:123456789012:task/default/{'0' * 32}"
     began = time.monotonic()
-    assert worker.call(run_control.stop, operator.target, operator._ref, "test", operator.log)
+    assert worker.call(ecs_launching.stop, operator.target, operator._ref, "test", operator.log)
     assert time.monotonic() - began >= 6
 
 
@@ -177,7 +177,7 @@ def test_a_stop_that_aws_does_not_answer_takes_as_long_as_a_kill_may(
     operator = run_task()
     operator.arn = f"arn:aws:ecs:{aws.options.region}:123456789012:task/default/{'0' * 32}"
     began = time.monotonic()
-    assert not worker.call(run_control.stop, operator.target, operator._ref, "test", operator.log)
+    assert not worker.call(ecs_launching.stop, operator.target, operator._ref, "test", operator.log)
     assert time.monotonic() - began < 4
     for thread in threading.enumerate():
         if thread.name.startswith("asyncrun-stop"):

@@ -15,7 +15,7 @@ from asyncrun.clients import aws as clients_aws
 from asyncrun.clients.config import load_settings
 from asyncrun.model.errors import AccessDenied, CredentialsExpired, MalformedAnswer, RemoteError, Unavailable
 from asyncrun.model.refs import AwsTarget, EcsTaskRef
-from asyncrun.operators import run_control
+from asyncrun.operators import ecs_launching
 from tests.operators.support import Worker
 
 REF = EcsTaskRef(cluster="default", task_arn="arn:aws:ecs:eu-west-1:123456789012:task/default/" + "0" * 32)
@@ -78,7 +78,7 @@ def stop(monkeypatch: pytest.MonkeyPatch, worker: Worker) -> Callable[[float, Lo
     def stopped(kill_grace: float, log: Log) -> bool:
         monkeypatch.setenv("AIRFLOW__ASYNCRUN__KILL_GRACE", str(kill_grace))
         load_settings.cache_clear()
-        return bool(worker.call(run_control.stop, AwsTarget(conn_id=None), REF, "a test", log))
+        return bool(worker.call(ecs_launching.stop, AwsTarget(conn_id=None), REF, "a test", log))
 
     return stopped
 

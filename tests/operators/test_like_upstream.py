@@ -9,9 +9,11 @@ from typing import Any
 
 import airflow.providers.amazon.aws.operators.ecs as upstream_operators  # noqa: TID253 - no DAG file
 import airflow.providers.amazon.aws.sensors.ecs as upstream_sensors  # noqa: TID253
+import airflow.providers.cncf.kubernetes.operators.pod as upstream_pods  # noqa: TID253
 import pytest
 
 import asyncrun.operators.ecs as our_operators
+import asyncrun.operators.pod as our_pods
 import asyncrun.sensors.ecs as our_sensors
 
 OPERATORS = [
@@ -25,6 +27,7 @@ SENSORS = ["EcsClusterStateSensor", "EcsTaskDefinitionStateSensor", "EcsTaskStat
 PAIRS = [(getattr(our_operators, name), getattr(upstream_operators, name)) for name in OPERATORS] + [
     (getattr(our_sensors, name), getattr(upstream_sensors, name)) for name in SENSORS
 ]
+PAIRS.append((our_pods.KubernetesPodOperator, upstream_pods.KubernetesPodOperator))
 
 # Every difference that we want, and why.
 OTHER_DEFAULTS = {

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from asyncrun.local.aws import EmbeddedAws, Fault
 from asyncrun.model.ecs_watch import EcsTaskWatch
-from asyncrun.model.refs import EcsTaskRef, LaunchPhase, LaunchRecord
+from asyncrun.model.refs import EcsLaunchRecord, EcsTaskRef, LaunchPhase
 from asyncrun.operators import errors
 from asyncrun.operators.launch_notes import STORE_KEY
 from tests.operators.support import FOREVER, DyingTi, Store, Ti, WorkerDied, boto, described, run_task
@@ -42,8 +42,8 @@ class Tries:
         return self.noted.ref
 
     @property
-    def noted(self) -> LaunchRecord:
-        return LaunchRecord.from_dict(self.store.get(STORE_KEY))
+    def noted(self) -> EcsLaunchRecord:
+        return EcsLaunchRecord.from_dict(self.store.get(STORE_KEY))
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_a_store_that_fails_never_fails_the_launch(aws: EmbeddedAws, tries: Trie
     ref = tries.deferred(operator("print('x')")).ref
     text = said(capsys, caplog)
     assert "task state store could not be read (RuntimeError: the API server is away)" in text
-    assert f"could not be told that ECS task {ref} is launched (RuntimeError: the API server is away)" in text
+    assert f"could not be told that {ref} is launched (RuntimeError: the API server is away)" in text
     assert "should this worker die, the next try finds the ECS task only while it runs" in text
 
 
@@ -238,9 +238,9 @@ def test_the_note_is_read_as_the_first_release_wrote_it() -> None:
         "noted_at": 5.0,
         "version": 1,
     }
-    record = LaunchRecord.from_dict(first)
-    assert record.to_dict() == first
-    assert LaunchRecord.from_dict({**first, "added": 1}) == record
+    record = EcsLaunchRecord.from_dict(first)
+    assert record.to_dict() == {**first, "ref": {"kind": "ecs", **first["ref"]}}
+    assert EcsLaunchRecord.from_dict({**first, "added": 1}) == record
 
 
 def test_a_run_of_another_try_is_described_in_its_own_cluster(aws: EmbeddedAws, tries: Tries) -> None:

@@ -13,6 +13,7 @@ from asyncrun.model.ecs_diagnosis import diagnose
 from asyncrun.model.ecs_outcome import decide
 from asyncrun.model.event import CompletionEvent
 from asyncrun.model.refs import EcsTaskRef
+from asyncrun.operators.ecs_launching import skipping_container
 from asyncrun.operators.errors import ContainerFailed, NeverStarted, StoppedByUser
 from asyncrun.operators.run_control import raise_for_end
 
@@ -50,7 +51,7 @@ def ended(*containers: tuple[str, int | None, str], name: str | None = None, **t
 
 
 def end(event: CompletionEvent, *codes: int) -> None:
-    raise_for_end(event, skips=lambda code: code in codes, lines=0)
+    raise_for_end(event, skipping=skipping_container(event.outcome, lambda code: code in codes), lines=0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+"""
+Users' code that is called as a pod goes on: upstream's ``callbacks``, ``progress_callback`` and ``log_formatter``.
+
+It gets what upstream gives it: models and a client of the ``kubernetes`` SDK. All of it is code of the DAG file, so it
+runs on workers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from asyncrun.model.logs import LogLine
+    from asyncrun.model.pod import Pod
+
+_MODE = "sync"  # upstream's ExecutionMode.SYNC: the client that is passed on is the synchronous one
+
+
+class Callbacks:
+    """
+    The callbacks of one task.
+
+    :param operator: has ``callbacks``, ``client`` and ``log``.
+    """
+
+    def __init__(self, operator: Any, context: Context) -> None:
+        self._operator, self._context = operator, context
+        self._callbacks: Sequence[Any] = operator.callbacks
+
+    def __bool__(self) -> bool:
+        return bool(self._callbacks)
+
+    def call(self, method: str, **facts: Any) -> None:
+        """
+        Call that method of each, in order. What it raises fails the task, as upstream has it.
+
+        :param facts: arguments beside client, mode, operator and context.
+        """
+        for callback in self._callbacks:
+            getattr(callback, method)(
+                client=self._operator.client, mode=_MODE, operator=self._operator, context=self._context, **facts
+            )
+
+
+class Observer:
+    """
+    What a worker that waits itself tells user code: see ``triggers.pod_observer``.
+
+    :param namespace: of the pod.
+    """
+
+    def __init__(self, operator: Any, callbacks: Callbacks, namespace: str) -> None:
+        self._operator, self._callbacks, self._namespace = operator, callbacks, namespace
+        self._model: Any = None
+
+    def started(self, pod: Pod) -> None:
+        """``on_pod_starting``."""
+        if self._callbacks:
+            self._model = self._operator.client.read_namespaced_pod(pod.metadata.name, self._namespace)
+            self._callbacks.call("on_pod_starting", pod=self._model)
+
+    def lines(self, lines: Sequence[LogLine]) -> Sequence[LogLine]:
+        """``progress_callback`` of all of them, and ``log_formatter``."""
+        for line in lines:
+            self._progress(line)
+        formatter = self._operator.log_formatter
+        if formatter is None:
+            return lines
+        from msgspec.structs import replace
+
+        return [replace(line, text=str(formatter(line.container, line.text))) for line in lines]
+
+    def _progress(self, line: LogLine) -> None:
+        if self._operator.progress_callback is not None:
+            self._operator.progress_callback(line.text)
+        for callback in self._operator.callbacks:
+            callback.progress_callback(
+                line=line.text, client=self._operator.client, mode=_MODE, container_name=line.container,
+                timestamp=_moment(line.time_ms), pod=self._model,
+            )  # fmt: skip
+
+
+def needs_worker(operator: Any) -> str:
+    """Why only a worker can wait for this task's pod; empty where nothing speaks against the triggerer."""
+    if operator.log_formatter is not None:
+        return "log_formatter"
+    if operator.progress_callback is not None:
+        return "progress_callback"
+    for callback in operator.callbacks:
+        if _overrides(callback, "progress_callback"):
+            return "callbacks with a progress_callback"
+        if _overrides(callback, "on_pod_starting"):
+            return "callbacks with on_pod_starting"
+    return ""
+
+
+def _overrides(callback: Any, method: str) -> bool:
+    """Upstream's base class has every method, and none of them does anything."""
+    defined = next((one for one in callback.__mro__ if method in vars(one)), None)
+    return defined is not None and defined.__name__ != "KubernetesPodOperatorCallback"
+
+
+def _moment(time_ms: int) -> Any:
+    from pendulum import from_timestamp
+
+    return from_timestamp(time_ms / 1000)

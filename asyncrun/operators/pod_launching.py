@@ -1,0 +1,211 @@
+"""One launch of a pod from a worker: find that of an earlier try or create one, and take back what nobody waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from asyncrun.model.errors import AccessDenied, AsyncrunError, RemoteError
+from asyncrun.model.pod import Pod
+from asyncrun.model.refs import PodLaunchRecord, PodRef
+from asyncrun.operators import remote
+from asyncrun.operators.launch_notes import LaunchNotes
+from asyncrun.operators.pod_callbacks import Callbacks
+from asyncrun.spec.pod.arguments import PodArguments
+from asyncrun.spec.pod.build import Sidecar, build_manifest
+from asyncrun.spec.pod.labels import (
+    LAUNCH,
+    launch_id,
+    origin_labels,
+    our_labels,
+    task_labels,
+    task_selector,
+)
+from asyncrun.spec.pod.labels import selector as deployment_selector
+from asyncrun.spec.values import as_bool
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from asyncrun.clients.kube_api import KubeAccess, PodsApi
+    from asyncrun.launch.pod import PodLauncher
+    from asyncrun.model.settings import Settings
+
+PodNotes: TypeAlias = LaunchNotes[PodLaunchRecord]
+
+_DEFAULT_NAMESPACE = "default"
+
+
+class PodLaunching:
+    """
+    One launch of one try.
+
+    :param operator: a ``KubernetesPodOperator`` with rendered arguments.
+    :param notes: what an earlier try left there is read where the operator is ``durable``.
+    :param before_request: called before each request to create a pod; it raises where the task was killed meanwhile.
+    :ivar pod: as it was when it was created or found.
+    """
+
+    def __init__(
+        self,
+        operator: Any,
+        context: Context,
+        settings: Settings,
+        notes: PodNotes,
+        callbacks: Callbacks,
+        before_request: Callable[[], None],
+    ) -> None:
+        self._operator, self._context, self._settings, self._notes = operator, context, settings, notes
+        self._callbacks, self._before_request, self._log = callbacks, before_request, operator.log
+        self._arguments = PodArguments.of(operator)
+        self._launcher: PodLauncher | None = None
+        self._namespace = _DEFAULT_NAMESPACE
+        self.pod: Pod
+
+    def launch(self) -> tuple[PodRef, bool]:
+        """
+        The pod, and whether it was created now (or earlier in this try) rather than taken over.
+
+        :raises AsyncrunError: see ``PodLauncher.launch``; or it cannot be told whether an earlier try's pod is there.
+        """
+        return remote.call(remote.Kube(self._operator.target), self._find_or_launch, log=self._log)
+
+    async def _find_or_launch(self, access: KubeAccess) -> tuple[PodRef, bool]:
+        from asyncrun.launch.pod import PodLauncher
+
+        manifest = await asyncio.to_thread(self._manifest, access)
+        pods = access.pods(manifest["metadata"]["namespace"])
+        self._namespace = pods.namespace
+        existing = await self._of_an_earlier_try(pods)
+        if existing is not None:
+            return existing, False
+        self._launcher = PodLauncher(pods, self._say, self._before_request)
+        placed = await self._launcher.launch(manifest)
+        self.pod = placed.pod
+        if placed.warning:
+            self._log.warning("%s", placed.warning)
+        what = "Created pod" if placed.is_new else "This try has already created pod"
+        self._log.info("%s %s (uid %s)", what, placed.ref, placed.ref.uid)
+        return placed.ref, True
+
+    def _manifest(self, access: KubeAccess) -> dict[str, Any]:
+        """The pod as it is sent: built, then seen by the user's callbacks and by Airflow's ``pod_mutation_hook``."""
+        from asyncrun.clients.pod_models import from_model, mutated, to_model
+
+        manifest = self.build(access)
+        if self._callbacks:
+            model = to_model(manifest)
+            self._callbacks.call("on_pod_manifest_created", pod_request=model)
+            manifest = from_model(model)
+        made, launch = mutated(manifest), manifest["metadata"]["labels"][LAUNCH]
+        # A hook or webhook may take labels off; without this an answer that gets lost would leave a pod behind.
+        made["metadata"]["annotations"] = {**(made["metadata"].get("annotations") or {}), LAUNCH: launch}
+        return made
+
+    def build(self, access: KubeAccess) -> dict[str, Any]:
+        """The pod of the operator's arguments."""
+        from asyncrun.clients.pod_models import airflow_version, read_template
+
+        ti, settings = self._context["ti"], self._settings
+        launch = launch_id(ti.id)
+        labels = {
+            **self._owner_labels(ti.try_number),
+            **origin_labels(airflow_version(), in_cluster=access.in_cluster),
+            **our_labels(settings.deployment, launch),
+        }
+        defaults = access.sidecar
+        return build_manifest(
+            self._arguments,
+            task_id=self._operator.task_id,
+            launch=launch,
+            labels=labels,
+            namespace=access.namespace or access.own_namespace or _DEFAULT_NAMESPACE,
+            template=read_template(self._arguments.pod_template_file) if self._arguments.pod_template_file else None,
+            sidecar=Sidecar(
+                image=defaults.image,
+                resources=defaults.resources,
+                security_context=defaults.security_context,
+                limit=settings.pod_xcom_limit,
+            ),
+        )
+
+    def _owner_labels(self, try_number: int | None = None) -> dict[str, str]:
+        """Whose pod it is; without a try: the same for all."""
+        ti = self._context["ti"]
+        return task_labels(
+            dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index, try_number=try_number
+        )
+
+    async def _of_an_earlier_try(self, pods: PodsApi) -> PodRef | None:
+        # The first try has nothing to find; a pod with its labels is that of a DAG run that was deleted and made again.
+        if not as_bool("durable", self._operator.durable) or self._context["ti"].try_number <= 1:
+            return None
+        from asyncrun.clients.patience import patiently
+        from asyncrun.launch.pod_reattach import look_for
+
+        ti = self._context["ti"]
+        ours = task_selector(
+            dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index,
+            labels=dict(self._operator.labels),
+        )  # fmt: skip
+        selector = f"{ours},{deployment_selector(self._settings.deployment)}"
+        look = partial(look_for, pods, self._notes.read(), selector=selector, base=self._arguments.base_name)
+        try:
+            earlier = await patiently(look, self._say)
+        except RemoteError as error:
+            needs = ": the verbs get and list on pods are needed" if isinstance(error, AccessDenied) else ""
+            self._log.error(
+                "Nothing is launched: with durable=True it must first be known whether an earlier try's pod is there, "
+                "and that could not be asked%s",
+                needs,
+            )
+            raise
+        if earlier.why:
+            self._log.info("%s", earlier.why)
+        if earlier.pod is not None:
+            self.pod = earlier.pod
+        return earlier.ref
+
+    def _say(self, why: str) -> None:
+        self._log.warning("%s", why)
+
+    def take_back(self) -> None:
+        """
+        After a launch that failed or was interrupted: delete what it created, or may have created.
+
+        Only logs: another error is under way, and this may be called while a signal is handled.
+        """
+        interrupted = self._launcher
+        if interrupted is None or (interrupted.placed is None and interrupted.unanswered is None):
+            return
+
+        async def work(access: KubeAccess, _: Callable[[], None]) -> bool:
+            from asyncrun.launch.pod import PodLauncher
+
+            launcher = PodLauncher(access.pods(self._namespace))  # the interrupted one's way is closed
+            launcher.placed, launcher.unanswered = interrupted.placed, interrupted.unanswered
+            try:
+                ref = await launcher.take_back(grace_seconds=self._operator.termination_grace_period)
+            finally:
+                interrupted.placed, interrupted.unanswered = launcher.placed, launcher.unanswered
+            if ref is not None:
+                self._log.warning("Deleting pod %s: its launch was interrupted, and nobody waits for it", ref)
+            return True
+
+        way, settings = remote.Kube(self._operator.target), remote.running_settings()
+        try:
+            if remote.ask_from_signal(way, work, settings=settings, log=self._log):
+                return
+            reason = "Kubernetes did not answer in time"
+        except AsyncrunError as error:
+            reason = str(error)
+        what = f"Pod {interrupted.placed} was created" if interrupted.placed else "A pod may have been created"
+        self._log.error(
+            "%s in namespace %s, and could not be deleted; look for the label %s (%s)",
+            what,
+            self._namespace,
+            f"{LAUNCH}={launch_id(self._context['ti'].id)}",
+            reason,
+        )

@@ -1,0 +1,93 @@
+"""What a ``KubernetesPodOperator`` hands to the trigger, or to the same code in the worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from asyncrun.model.pod_xcom import SIDECAR_NAME
+from asyncrun.operators import ending
+from asyncrun.operators.running import Launched
+from asyncrun.spec.deadline import Limit, limit_of
+from asyncrun.spec.values import as_bool
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from asyncrun.model.pod import Pod
+    from asyncrun.model.pod_watch import PodWatch
+    from asyncrun.model.settings import Settings
+
+
+def pod_watch(operator: Any, base: type, launched: Launched, pod: Pod, settings: Settings) -> PodWatch:
+    """
+    The value from which a trigger watches the pod.
+
+    :param operator: a ``KubernetesPodOperator`` with rendered arguments.
+    :param base: that class itself; a subclass may need a worker for the end.
+    :param pod: as it was created or found.
+    """
+    from asyncrun.model.pod_watch import PodWatch
+
+    limit = _limit(operator.execution_timeout)
+    in_triggerer, why = False, "The worker waits and ends the task: deferrable=False."
+    if as_bool("deferrable", operator.deferrable):
+        in_triggerer, why = ending.decide(ending.collect(operator, base), settings.end_in_triggerer)
+    now = time.time()
+    return PodWatch(
+        ref=launched.ref,
+        target=operator.target,
+        deferred_at=now,
+        launched_at=launched.began if launched.is_new else now,
+        base=operator.base_container_name,
+        logs=chosen_logs(operator, pod),
+        prefixed=as_bool("container_name_log_prefix_enabled", operator.container_name_log_prefix_enabled),
+        schedule_timeout=float(operator.schedule_timeout_seconds),
+        startup_timeout=float(operator.startup_timeout_seconds),
+        events_on_startup=as_bool("log_events_on_startup", operator.log_events_on_startup),
+        events_on_failure=as_bool("log_events_on_failure", operator.log_events_on_failure),
+        deadline=limit.after(launched.began),
+        deadline_reason=limit.reason,
+        grace_seconds=operator.termination_grace_period,
+        on_finish_action=str(getattr(operator.on_finish_action, "value", operator.on_finish_action)),
+        on_kill_action=str(getattr(operator.on_kill_action, "value", operator.on_kill_action)),
+        wants_xcom=bool(operator.do_xcom_push),
+        end_in_triggerer=in_triggerer,
+        end_reason=why,
+    )
+
+
+def _limit(execution_timeout: timedelta | None) -> Limit:
+    if execution_timeout is None:
+        return Limit(None, "")
+    return limit_of(execution_timeout.total_seconds(), f"execution_timeout={execution_timeout}")
+
+
+def chosen_logs(operator: Any, pod: Pod) -> tuple[str, ...]:
+    """
+    The containers whose logs are wanted, in the pod's order: upstream's ``get_logs``, ``container_logs`` and
+    ``init_container_logs``. A name that the pod does not have is warned about.
+    """
+    early = (*pod.init_containers(), *pod.sidecars())
+    chosen = _chosen(operator, "init_container_logs", early) if operator.init_container_logs else set()
+    if as_bool("get_logs", operator.get_logs):
+        if operator.container_logs:
+            chosen |= _chosen(operator, "container_logs", pod.containers(), early)
+        else:
+            chosen.add(operator.base_container_name)
+    order = [one.name for one in (*(pod.spec.init_containers or ()), *(pod.spec.containers or ()))]
+    return tuple(name for name in order if name in chosen and name != SIDECAR_NAME)
+
+
+def _chosen(operator: Any, argument: str, known: Iterable[str], others: Iterable[str] = ()) -> set[str]:
+    wanted = getattr(operator, argument)
+    if wanted is True:
+        return set(known)
+    names = {wanted} if isinstance(wanted, str) else set(wanted)
+    every = {*known, *others}
+    for name in sorted(names - every):
+        operator.log.warning(
+            "%s names container %r, which the pod does not have: it has %s", argument, name, ", ".join(sorted(every))
+        )
+    return names & every
