@@ -13,7 +13,7 @@ from asyncrun.model.errors import InvalidArgument
 from asyncrun.operators import remote
 from asyncrun.operators.base import AwsOperator, with_aws_fields
 from asyncrun.operators.errors import StateNotReached, airflow_errors
-from asyncrun.operators.handing_over import backstop
+from asyncrun.operators.run_control import backstop
 from asyncrun.sensors.states import MISSING, NO_STATE, state_name, state_names
 from asyncrun.spec.deadline import limit_of
 from asyncrun.spec.values import as_bool, check_bool, check_text, has_unrendered, is_unrendered
@@ -96,7 +96,7 @@ class EcsStateSensor(AwsOperator, BaseSensorOperator):
         """
         with airflow_errors():
             self._check()
-            state = state_name(remote.ask_aws(self.target, self._read_state, log=self.log))
+            state = state_name(remote.ask(remote.Aws(self.target), self._read_state, log=self.log))
         grace = remote.running_settings().missing_grace
         if state != MISSING or self._is_missing_meant():
             return self._judge(self._state_of_missing if state == MISSING else state)
@@ -192,7 +192,7 @@ class EcsStateSensor(AwsOperator, BaseSensorOperator):
         try:
             with airflow_errors():
                 self._check()
-                state = state_name(remote.call_aws(self.target, self._read_state, log=self.log))
+                state = state_name(remote.call(remote.Aws(self.target), self._read_state, log=self.log))
             if state != MISSING or self._is_missing_meant():
                 return self._judge(self._state_of_missing if state == MISSING else state)
             self.log.info("%s is not known to AWS; waiting for it in the triggerer", self._subject())

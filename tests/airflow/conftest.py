@@ -1,4 +1,4 @@
-"""One embedded AWS and one real Airflow for all end-to-end tests of a session.
+"""One embedded AWS, one embedded Kubernetes and one real Airflow for all end-to-end tests of a session.
 
 Tests share them, so they name their own DAG runs and log groups, and leave no component dead: a test that kills
 components puts things right before it ends. What a module waits for is started at once, by a fixture of the module. DAG
@@ -20,6 +20,7 @@ from asyncrun.local.airflow import LocalAirflow, LocalAirflowOptions
 
 if TYPE_CHECKING:
     from asyncrun.local.aws import EmbeddedAws, Fault
+    from asyncrun.local.kube import EmbeddedKube
 
 HERE = Path(__file__).parent
 EXAMPLE_DAGS = HERE.parents[1] / "example_dags"
@@ -52,17 +53,30 @@ def embedded_aws() -> Iterator[EmbeddedAws]:
 
 
 @pytest.fixture(scope="session")
+def embedded_kube() -> Iterator[EmbeddedKube]:
+    """A cluster whose pods are processes of this machine, reached by the connection `kubernetes_default`."""
+    from asyncrun.local.kube import EmbeddedKube
+
+    with EmbeddedKube() as kube:
+        yield kube
+
+
+@pytest.fixture(scope="session")
 def written_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of Airflow's where a test may write a DAG file, and removes it again."""
     return tmp_path_factory.mktemp("written_dags")
 
 
 @pytest.fixture(scope="session")
-def airflow(embedded_aws: EmbeddedAws, written_dags: Path) -> Iterator[LocalAirflow]:
+def airflow(
+    embedded_aws: EmbeddedAws, embedded_kube: EmbeddedKube, written_dags: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalAirflow]:
     """A real Airflow with the example DAGs and those of ``tests/airflow/dags``."""
     from asyncrun.local.demo.run import AIRFLOW_SETTINGS
+    from asyncrun.local.demo.setup import prepare_cluster
 
-    environment = {**embedded_aws.env(), **AIRFLOW_SETTINGS, **TEST_SETTINGS}
+    cluster = prepare_cluster(embedded_kube, tmp_path_factory.mktemp("cluster") / "kubeconfig")
+    environment = {**embedded_aws.env(), **cluster, **AIRFLOW_SETTINGS, **TEST_SETTINGS}
     options = LocalAirflowOptions((EXAMPLE_DAGS, HERE / "dags", written_dags), env=environment)
     with LocalAirflow(options) as airflow:
         yield airflow
@@ -87,6 +101,27 @@ def another_aws(airflow: LocalAirflow) -> Iterator[Callable[..., EmbeddedAws]]:
             return aws
 
         yield open_account
+
+
+@pytest.fixture(scope="module")
+def another_kube(
+    airflow: LocalAirflow, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., EmbeddedKube]]:
+    """``another_kube(conn_id)``: a cluster behind an Airflow connection of its own, for runs that are to meet faults
+    while others meet none."""
+    from asyncrun.local.kube import EmbeddedKube
+    from tests.airflow.pod_support import NAMESPACE, connect, disconnect
+
+    with ExitStack() as stack:
+
+        def open_cluster(conn_id: str) -> EmbeddedKube:
+            kube = stack.enter_context(EmbeddedKube())
+            path = tmp_path_factory.mktemp(conn_id) / "kubeconfig"
+            connect(airflow, conn_id, kube.write_kubeconfig(path, namespace=NAMESPACE))
+            stack.callback(disconnect, airflow, conn_id)
+            return kube
+
+        yield open_cluster
 
 
 @pytest.fixture(scope="session")
