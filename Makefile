@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-scale lint layers types docs bench wheel clean
+.PHONY: help demo test check test-scale test-cluster lint layers types docs bench wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-demo: .venv/installed ## run the example DAGs on a real Airflow with an embedded ECS (about a minute)
+demo: .venv/installed ## run the example DAGs on a real Airflow with an embedded ECS and Kubernetes
 	@$(BIN)/asyncrun demo $(DEMO_ARGS)
 
 # One process has the real Airflow; it and many of the other tests wait, so three keep two cores busy. TEST_PROCESSES=0 runs all in one.
@@ -22,6 +22,12 @@ check: lint layers types docs $(if $(TESTED),,test) ## everything that must hold
 
 test-scale: .venv/installed ## what takes minutes: hundreds of runs, repeated kills
 	@$(BIN)/pytest -m scale --timeout 1800 $(TEST_ARGS)
+
+IMAGE ?= busybox
+
+test-cluster: .venv/installed ## the tests that any cluster must pass, on a real one: KUBECONFIG=... [IMAGE=busybox]
+	@test -n "$(KUBECONFIG)" || { echo "make test-cluster KUBECONFIG=/path/to/kubeconfig [IMAGE=busybox]"; exit 2; }
+	@$(BIN)/pytest tests/cluster --kubeconfig "$(KUBECONFIG)" --image "$(IMAGE)" $(TEST_ARGS)
 
 lint: .venv/installed
 	@$(BIN)/ruff check .

@@ -22,6 +22,12 @@ from asyncrun.clients import budget
 asyncio.set_event_loop(None)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("a real cluster", "for tests/cluster, which otherwise has an embedded one")
+    group.addoption("--kubeconfig", default="", help="file that leads to the cluster")
+    group.addoption("--image", default="busybox", help="with sh and the usual small tools; nothing else is pulled")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "expects_defect: asyncrun says of itself that it has a defect; others must not")
 

@@ -26,7 +26,7 @@ class OwnedTasks:
 
     def start(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
         """Run it in the background, until it ends or ``end`` cancels it."""
-        task = asyncio.create_task(work, name=f"asyncrun-aws-{what}-{self._owner}", context=Context())
+        task = asyncio.create_task(work, name=f"asyncrun-{what}-{self._owner}", context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task

@@ -79,6 +79,7 @@ async def _converse(socket: web.WebSocketResponse, started: Started, command: li
             task.cancel()
         _kill(started)
         await asyncio.gather(*outputs, reading, return_exceptions=True)
+        await started.wait()
     return _outcome(code, command, protocol)
 
 

@@ -21,12 +21,23 @@ from tests.support.traces import trace
 class ShellNode(ScriptedNode):
     """Runs commands on this machine, whatever the container."""
 
+    def __init__(self, usual: Script) -> None:
+        super().__init__(usual)
+        self.started: list[asyncio.subprocess.Process] = []
+
+    async def stop(self) -> None:
+        await super().stop()
+        for one in self.started:
+            await one.wait()
+            one._transport.close()  # type: ignore[attr-defined]  # otherwise some rounds later, maybe without a loop
+
     async def exec(
         self, pod_uid: str, container: str, command: Sequence[str], *, stdin: bool
     ) -> asyncio.subprocess.Process:
         pipe, none = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         given = pipe if stdin else none
-        return await asyncio.create_subprocess_exec(*command, stdin=given, stdout=pipe, stderr=pipe)
+        self.started.append(await asyncio.create_subprocess_exec(*command, stdin=given, stdout=pipe, stderr=pipe))
+        return self.started[-1]
 
 
 @pytest.fixture

@@ -42,6 +42,9 @@ class Container:
     :param due: when it is to be started (again), in the event loop's time.
     :param shown_at: when it is shown as backing off.
     :param failures: ends in a row, which set the back-off.
+    :param backoff: the present one, in unscaled seconds.
+    :param pull_failures: the same of its image.
+    :param began: when the present instance was started, in the event loop's time.
     """
 
     spec: Json
@@ -76,7 +79,7 @@ class Container:
 
     @property
     def policy(self) -> str:
-        """``containerd`` may be asked to pull its image: ``Always``, ``IfNotPresent``, ``Never``."""
+        """When its image is pulled: ``Always``, ``IfNotPresent``, ``Never``."""
         return str(self.spec.get("imagePullPolicy") or "IfNotPresent")
 
     def wait(self, reason: str, message: str = "") -> None:

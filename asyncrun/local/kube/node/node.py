@@ -103,6 +103,9 @@ class LocalNode:
         """
         pod = self._pods.get(pod_uid)
         found = next((one for one in pod.containers if one.name == container), None) if pod else None
+        if not self.isolated:
+            # It would see, and could kill, every process of this machine's user.
+            raise OSError("containers have no processes of their own on this machine, so no commands are run in them")
         if found is None or found.link is None or not found.alive:
             raise OSError(f'container not found ("{container}")')
         try:
@@ -125,6 +128,13 @@ class LocalNode:
         machine, outage = self._machine, self._outage
         if machine is None or outage is None:
             raise ValueError("the node does not run")
+        try:
+            self._do(name, arguments, machine, outage)
+        except TypeError as error:
+            raise ValueError(f"fault {name!r}: {error}") from error
+        return {}
+
+    def _do(self, name: str, arguments: dict[str, Any], machine: Machine, outage: Outage) -> None:
         match name:
             case "image":
                 machine.images.add(ImageFault(**arguments)) if arguments.get("image") else machine.images.clear()
@@ -140,7 +150,6 @@ class LocalNode:
                 self._evict(arguments)
             case _:
                 raise ValueError(f"the embedded node knows no fault {name!r}")
-        return {}
 
     @property
     def isolated(self) -> bool:

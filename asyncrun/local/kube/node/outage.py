@@ -35,9 +35,12 @@ class Outage:
 
     def end(self) -> None:
         """It is back."""
-        self._machine.reachable.set()
         if self._task is not None:
             self._task.cancel()
+        self._back()
+
+    def _back(self) -> None:
+        self._machine.reachable.set()
         for pod in self._pods.values():
             if pod.started and not pod.ending and pod.current["status"].get("phase") not in _FINAL:
                 pod.publish()
@@ -53,7 +56,7 @@ class Outage:
         control = asyncio.create_task(self._control(unreachable), name="node controller")
         try:
             await asyncio.sleep(seconds if seconds is not None else float("inf"))
-            self.end()
+            self._back()
         finally:
             control.cancel()
             await asyncio.gather(control, return_exceptions=True)

@@ -14,6 +14,7 @@ from asyncrun.local.kube.store import Json
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _SELECTOR = "1 node(s) didn't match Pod's node affinity/selector"
+_TAINT = "1 node(s) had untolerated taint(s)"
 _NO_HELP = "1 Preemption is not helpful for scheduling"
 _NO_VICTIM = "1 No preemption victims found for incoming pod"
 
@@ -40,8 +41,10 @@ class Rules:
         }
         return {**usual, **self.options.labels}
 
-    def refusal(self, pod: Json) -> str:
+    def refusal(self, pod: Json, *, reachable: bool = True) -> str:
         """Why the pod cannot run here now, empty if it can: the scheduler's message."""
+        if not reachable:
+            return _message([_TAINT], _NO_HELP)
         labels = pod["metadata"].get("labels") or {}
         for wanted, message in self.forbidden:
             if all(labels.get(key) == value for key, value in wanted.items()):

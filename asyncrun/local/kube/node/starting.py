@@ -35,7 +35,7 @@ async def schedule(pod: LocalPod) -> None:
     machine = pod.machine
     await pod.pause(machine.options.delays.scheduling)
     said = ""
-    while refusal := machine.rules.refusal(pod.current):
+    while refusal := machine.rules.refusal(pod.current, reachable=machine.reachable.is_set()):
         if refusal != said:
             _unschedulable(pod, refusal)
             said = refusal

@@ -73,7 +73,7 @@ def execute(spec: dict[str, Any]) -> NoReturn:
 
 def _enter(spec: dict[str, Any]) -> None:
     try:
-        mounts.isolate()
+        mounts.separate_mounts()
         tree = mounts.Tree(spec["root"])
     except OSError as error:
         raise CannotStart("create", f"this machine does not let us mount volumes for a container: {error}") from None

@@ -52,22 +52,33 @@ class Mount:
     ours: bool = True
 
 
-def isolate() -> None:
+def separate_processes() -> None:
     """
-    Get mounts of one's own, and a user namespace where that needs one.
+    Give the next child, and what comes of it, process numbers of their own, and a user namespace where that needs one.
+
+    A container must not see the processes of this machine: what is meant for a container's only shell (upstream's
+    ``kill -2 $(pgrep -u $(id -u) -f sh)``) would end its user's session.
 
     :raises OSError: this platform does not let us.
     """
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
         with contextlib.suppress(PermissionError):
-            linux.unshare(linux.CLONE_NEWNS)
-            linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+            linux.unshare(linux.CLONE_NEWPID)
             return
-    linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS)
+    linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWPID)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
+
+
+def separate_mounts() -> None:
+    """
+    Get mounts of one's own; after `separate_processes` in the parent.
+
+    :raises OSError: this platform does not let us.
+    """
+    linux.unshare(linux.CLONE_NEWNS)
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
 
 
@@ -75,7 +86,7 @@ class Tree:
     """
     The new root while it is put together, at ``root``: an empty directory of this machine that is covered by a tmpfs.
 
-    `isolate` comes first, `enter` last.
+    `separate_mounts` comes first, `enter` last.
     """
 
     def __init__(self, root: str) -> None:
@@ -86,6 +97,9 @@ class Tree:
         linux.mount("none", root, None, linux.MS_UNBINDABLE)  # else a bind of its own parent would contain it
         self._mounts[root] = ("/", True)
         self._fill(root, "/")
+        # Some containers let nobody mount this: then /proc shows the machine's processes, which still cannot be reached.
+        with contextlib.suppress(OSError):
+            linux.mount("proc", f"{root}/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
 
     def add(self, mount: Mount) -> None:
         """

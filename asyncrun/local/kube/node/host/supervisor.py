@@ -20,7 +20,7 @@ import socket
 import time
 from typing import Any
 
-from . import crilog, execs, launch, linux, memory
+from . import crilog, execs, launch, linux, memory, mounts
 
 _CHUNK = 1 << 16
 _NEWS_EVERY = 0.01
@@ -48,6 +48,7 @@ class Supervisor:
         self._code: int | None = None
         self._ended_at = 0
         self._oom = False
+        self._killed_by_term = False
         self._streams: set[int] = set()
         self._told, self._told_at = (0, 0), 0.0
         self._next_look = 0.0
@@ -79,6 +80,13 @@ class Supervisor:
         self._end()
 
     def _start(self) -> bool:
+        if self._spec["root"] is not None:
+            try:
+                mounts.separate_processes()
+            except OSError as error:
+                why = f"this machine does not let us separate a container's processes: {error}"
+                self._send(json.dumps({"failed": "create", "message": why}), wait=True)
+                return False
         out, err = os.pipe(), os.pipe()
         errors, tell = os.pipe()
         self._pid = os.fork()
@@ -137,15 +145,37 @@ class Supervisor:
             poll.unregister(self._link.fileno())
             commands = b"K"
         if commands == b"X":
-            self._attend(fds)
+            with contextlib.suppress(OSError):  # the container's process numbers have ended with its first process
+                self._attend(fds)
+        elif commands == b"T" and not self._heeds_term():
+            # Number 1 of a process namespace would never get it. As an ordinary process it dies of it.
+            self._killed_by_term = True
+            self._signal(self._pid, signal.SIGKILL)
         else:
             self._signal(self._pid, signal.SIGKILL if commands == b"K" else signal.SIGTERM)
+
+    def _heeds_term(self) -> bool:
+        """Whether its first process handles or ignores SIGTERM, or is no number 1."""
+        if self._spec["root"] is None:
+            return True
+        masks = 0
+        with contextlib.suppress(OSError), open(f"/proc/{self._pid}/status", "rb") as file:
+            for line in file:
+                if line.startswith((b"SigIgn:", b"SigCgt:")):
+                    masks |= int(line.split()[1], 16)
+        return bool(masks >> (signal.SIGTERM - 1) & 1)
 
     def _attend(self, fds: list[int]) -> None:
         """Have one more command run (``host/execs.py``)."""
         for fd in fds:
             os.set_inheritable(fd, False)
-        if len(fds) == 4 and os.fork() == 0:
+        try:
+            child = os.fork() if len(fds) == 4 else -1
+        except OSError:
+            for fd in fds:
+                os.close(fd)
+            raise
+        if child == 0:
             try:
                 signal.set_wakeup_fd(-1)
                 self._link.close()
@@ -168,6 +198,8 @@ class Supervisor:
                 if ended[0] == self._pid:
                     self._ended_at = time.time_ns()
                     self._code = _exit_code(ended[1])
+                    if self._killed_by_term and self._code == 128 + signal.SIGKILL:
+                        self._code = 128 + signal.SIGTERM
 
     def _watch_memory(self) -> None:
         limit = self._spec["memory"]
