@@ -277,7 +277,7 @@ class _Stream:
         self._sent = 0
         if instance.gone:
             self._follow = False
-            instance.in_place = b"unable to retrieve container logs for " + instance.ident.encode()
+            self._buffer += b"unable to retrieve container logs for " + instance.ident.encode()
         self._buffer += instance.in_place
 
     async def chunk(self) -> bytes:

@@ -343,3 +343,18 @@ async def test_but_not_for_ever() -> None:
         f"The log of container main may be incomplete here: for {drained.waited:.0f} s after the end the API server "
         "did not answer. The full log, while the pod is there: kubectl logs -n jobs etl -c main --timestamps",
     ) in run.said
+
+
+async def test_a_log_that_is_away_for_a_moment_is_read_when_it_is_back() -> None:
+    """The kubelet says that it is gone, too, while containerd starts."""
+    server = LogServer()
+    async with Run(server) as run:
+        instance = server.start()
+        server.write("one")
+        server.finish()
+        instance.gone = True
+        asyncio.get_running_loop().call_later(1.0, setattr, instance, "gone", False)
+        await asyncio.sleep(0.2)
+        assert (await run.end()).complete
+    assert run.lines == ["one"]
+    assert run.said == []

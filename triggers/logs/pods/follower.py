@@ -80,12 +80,26 @@ class ContainerFollower:
             self._miss(instance, "the pod was deleted before it was read to its end")
         elif age > 1:
             self._miss(instance, "it was restarted so often that the kubelet no longer keeps it")
+        elif age == 0 and not await self._is_present(instance):
+            return
         elif instance.ended:
             await self._request(instance, Request(follow=False, previous=age == 1, final=True))
         elif self._may_follow():
             await self._request(instance, Request(follow=True, previous=False, final=False))
         else:
             await self._take_turn(instance)
+
+    async def _is_present(self, instance: Instance) -> bool:
+        """
+        Whether the present log is this instance's, as far as that must be asked.
+
+        With a line of it the answer itself shows that. Without one, what a later connection brings may be the next
+        instance's, and its lines would be shown before those that it was opened for.
+        """
+        asked_before, instance.asked = instance.asked, True
+        if not asked_before or instance.cursor.stamp is not None or self.instances.over:
+            return True
+        return await self._ask() is not None and self.instances.age(instance) == 0
 
     def _may_follow(self) -> bool:
         if self._slot is None:
@@ -223,7 +237,8 @@ class ContainerFollower:
 
     async def _refused(self, instance: Instance, why: str) -> None:
         self._host.answered()
-        instance.refusals += 1
+        if instance.ended:
+            instance.refusals += 1
         if instance.ended and (instance.closed or instance.refusals >= _REFUSALS):
             self._miss(instance, why)
         else:

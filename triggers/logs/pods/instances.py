@@ -19,6 +19,7 @@ class Instance:
     :param closed: whether a connection ended cleanly after the instance was known to have ended.
     :param rotated: whether it is known that a gap in it is due to rotation.
     :param end: where the last connection came to a clean end, and what it brought after the last line feed.
+    :param asked: whether there was a request for its log.
     :param refusals: how often in a row its log was said not to be there.
     """
 
@@ -30,6 +31,7 @@ class Instance:
     rotated: bool = False
     end: tuple[LogCursor, TextLine | None] | None = None
     refusals: int = 0
+    asked: bool = False
 
 
 class Instances:
