@@ -28,6 +28,30 @@ def from_model(pod: Any) -> dict[str, Any]:
         return plain
 
 
+def read_model(client: Any, name: str, namespace: str, log: Any) -> Any:
+    """
+    The pod as it is now, as ``V1Pod``; None where it cannot be read, which is logged: no run fails for that.
+
+    :param client: a synchronous ``CoreV1Api``.
+    """
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        return client.read_namespaced_pod(name, namespace)
+    except ApiException as error:
+        why = f"HTTP {error.status} {error.reason}"
+    except HTTPError as error:
+        why = type(error).__name__
+    log.warning("Pod %s/%s cannot be read, so its callbacks are called with pod=None (%s)", namespace, name, why)
+    return None
+
+
+def attached(secret: Any, pod: Mapping[str, Any]) -> dict[str, Any]:
+    """A pod with a secret of the user's own class in it, whose ``attach_to_pod`` wants models."""
+    return from_model(secret.attach_to_pod(to_model(pod)))
+
+
 def mutated(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """
     What Airflow's ``pod_mutation_hook`` (``airflow_local_settings``, or a policy plug-in) makes of a pod.

@@ -36,7 +36,15 @@ _TIMES = {
     "base_container_status_polling_interval": True,
     "logging_interval": True,
 }
-_FLAGS = ("get_logs", "log_events_on_failure", "log_pod_spec_on_failure", "container_name_log_prefix_enabled")
+_FLAGS = (
+    "durable",
+    "deferrable",
+    "get_logs",
+    "log_events_on_failure",
+    "log_events_on_startup",
+    "log_pod_spec_on_failure",
+    "container_name_log_prefix_enabled",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +57,11 @@ class HandlingArguments:
     init_container_logs: Any = None
     callbacks: Any = None
     skip_on_exit_code: Any = None
+    durable: Any = True
+    deferrable: Any = True
     get_logs: Any = True
     log_events_on_failure: Any = False
+    log_events_on_startup: Any = True
     log_pod_spec_on_failure: Any = True
     container_name_log_prefix_enabled: Any = True
     log_formatter: Any = None

@@ -376,6 +376,8 @@ NAME_63 = "expected 1 to 63 lower-case letters, digits and dashes, beginning and
         ({"pod_template_dict": {"spec": {"containers": [{"name": "a"}, {"name": "b"}]}}}, None),
         ({"do_xcom_push": True, "volumes": [{"name": "xcom", "emptyDir": {}}]}, None),
         ({"base_container_name": "My Container"}, None),
+        ({"env_vars": [{"name": "A=B", "value": "hunter2"}]}, None),
+        ({"image_pull_secrets": [{"nme": "a"}]}, None),
         (
             {"volume_mounts": [{"name": "data", "mountPath": "/a", "subPath": "b", "subPathExpr": "c"}]},
             "volume_mounts[0].subPathExpr='c' cannot work: expected nothing, since there is a subPath",
