@@ -98,13 +98,23 @@ def modules_after(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_importing_our_operators_costs_a_tenth_of_upstreams() -> None:
+@pytest.mark.parametrize(
+    ("our_import", "their_import"),
+    [
+        (
+            "asyncrun.operators.ecs, asyncrun.sensors.ecs",
+            "airflow.providers.amazon.aws.operators.ecs, airflow.providers.amazon.aws.sensors.ecs",
+        ),
+        (
+            "asyncrun.operators.pod",
+            "airflow.providers.cncf.kubernetes.operators.pod, airflow.providers.cncf.kubernetes.secret",
+        ),
+    ],
+    ids=["ECS", "Kubernetes"],
+)
+def test_importing_our_operators_costs_a_tenth_of_upstreams(our_import: str, their_import: str) -> None:
     bare = modules_after(BARE)
-    ours = modules_after("import asyncrun.operators.ecs, asyncrun.sensors.ecs") - bare
-    theirs = (
-        modules_after("import airflow.providers.amazon.aws.operators.ecs, airflow.providers.amazon.aws.sensors.ecs")
-        - bare
-    )
+    ours, theirs = (modules_after(f"import {names}") - bare for names in (our_import, their_import))
     assert len(ours) < len(theirs) / 10, sorted(ours)
     assert {name for name in ours if not name.startswith("asyncrun")} == set()
 

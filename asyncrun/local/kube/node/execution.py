@@ -45,8 +45,8 @@ class Execution:
             if line := await self._reader.readline():
                 code = int(json.loads(line)["exit"])
         if self._stdin is not None:
-            self._stdin.close()
-        self._writer.close()
+            await _closed(self._stdin)
+        await _closed(self._writer)
         return code
 
     def kill(self) -> None:
@@ -81,7 +81,7 @@ async def execute(supervisor: socket.socket, spec: dict[str, Any], *, stdin: boo
     outputs = (await _reader(parent_out), await _reader(parent_err))
     into = await _writer(parent_in)
     if not stdin:
-        into.close()
+        await _closed(into)
     started = Execution((reader, writer), into if stdin else None, outputs)
     line = b""
     with contextlib.suppress(ConnectionError):
@@ -90,10 +90,16 @@ async def execute(supervisor: socket.socket, spec: dict[str, Any], *, stdin: boo
         line = await reader.readline()
     news = json.loads(line) if line else {"message": "the container has ended"}
     if "started" not in news:
-        into.close()
-        writer.close()
+        await _closed(into)
+        await _closed(writer)
         raise OSError(news["message"])
     return started
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 def _file(fd: int, mode: str) -> BinaryIO:
@@ -109,5 +115,8 @@ async def _reader(fd: int) -> asyncio.StreamReader:
 
 async def _writer(fd: int) -> asyncio.StreamWriter:
     loop = asyncio.get_running_loop()
-    transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, _file(fd, "wb"))
+    # The mere flow control of asyncio.streams cannot be waited for at its close.
+    transport, protocol = await loop.connect_write_pipe(
+        lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), _file(fd, "wb")
+    )
     return asyncio.StreamWriter(transport, protocol, None, loop)

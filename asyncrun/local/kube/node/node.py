@@ -31,8 +31,9 @@ class LocalNode:
     Runs pods as processes of this machine: a ``Node`` and a ``FaultyNode``.
 
     There are no images: a container's command runs here, with this machine's files. Volumes appear where they are to
-    be, in mounts of the container's own; without such mounts (macOS, some containers) pods that need volumes fail with
-    the reason. A container's first process is not number 1 of a namespace, so it need not handle SIGTERM to die of it.
+    be, in mounts of the container's own, and it sees only its own processes. On a machine without namespaces (macOS,
+    some containers) pods that need volumes fail with the reason, and no commands are run in containers. Unlike in a
+    cluster, a first process that does not handle SIGTERM dies of it at once (143), instead of being killed later.
 
     :param folder: for volumes, logs and homes; what this node puts into it is removed at the end.
     """

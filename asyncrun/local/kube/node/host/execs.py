@@ -18,6 +18,9 @@ from . import launch, linux
 _CHUNK = 1 << 16
 _NAMESPACES = (("user", linux.CLONE_NEWUSER), ("mnt", linux.CLONE_NEWNS))
 
+# This process is one of the container's, and may be hit by what is sent to all of them.
+_MEANT_FOR_OTHERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
 
 def attend(link: socket.socket, streams: list[int], container: int) -> None:
     """
@@ -29,6 +32,8 @@ def attend(link: socket.socket, streams: list[int], container: int) -> None:
     :param container: process id of the container's first process.
     """
     linux.die_with_parent(signal.SIGKILL)
+    for number in _MEANT_FOR_OTHERS:
+        signal.signal(number, signal.SIG_IGN)
     link.setblocking(True)
     text = b""
     while not text.endswith(b"\n"):
@@ -81,6 +86,8 @@ def _wait(link: socket.socket, pid: int) -> int:
 
 def _become(spec: dict[str, Any], streams: list[int], container: int, errors: int) -> NoReturn:
     try:
+        for number in _MEANT_FOR_OTHERS:
+            signal.signal(number, signal.SIG_DFL)
         os.setsid()
         linux.die_with_parent(signal.SIGKILL)
         for target, fd in enumerate(streams):

@@ -97,7 +97,7 @@ class Tree:
         linux.mount("none", root, None, linux.MS_UNBINDABLE)  # else a bind of its own parent would contain it
         self._mounts[root] = ("/", True)
         self._fill(root, "/")
-        # Some containers let nobody mount this: then /proc shows the machine's processes, which still cannot be reached.
+        # Not everywhere can this be mounted: then /proc shows the machine's processes, which still cannot be reached.
         with contextlib.suppress(OSError):
             linux.mount("proc", f"{root}/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
 
