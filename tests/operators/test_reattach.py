@@ -183,7 +183,7 @@ def test_a_store_that_fails_never_fails_the_launch(aws: EmbeddedAws, tries: Trie
     text = said(capsys, caplog)
     assert "task state store could not be read (RuntimeError: the API server is away)" in text
     assert f"could not be told that {ref} is launched (RuntimeError: the API server is away)" in text
-    assert "should this worker die, the next try finds the ECS task only while it runs" in text
+    assert "should this worker die, the next try may not find it once it has ended" in text
 
 
 def test_a_failure_is_settled_though_the_hand_over_could_not_be_noted(aws: EmbeddedAws, tries: Tries) -> None:

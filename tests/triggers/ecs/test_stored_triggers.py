@@ -28,13 +28,15 @@ from tests.support.triggers import ONE, event_of, trigger
 from tests.triggers.conftest import TaskLogReader
 from tests.triggers.ecs.conftest import SECRET
 
-# As this release writes them; they lie in users' databases. Add rows, never change one.
+# As this release writes them; they lie in users' databases. Add rows, never change one. (What an ECS task's row was
+# before there were pods, without "kind", is in tests/model/test_values.py.)
 ROWS: dict[str, str] = {
     "asyncrun.triggers.ecs.EcsTaskTrigger": """{"watch": {
         "target": {"conn_id": "aws_default", "region_name": "eu-west-1", "verify": null,
                    "botocore_config": {"tcp_keepalive": true}},
         "deferred_at": 1767225600.5, "deadline": 1767229200.0, "version": 1,
-        "ref": {"cluster": "jobs", "task_arn": "arn:aws:ecs:eu-west-1:123456789012:task/jobs/0123456789abcdef"},
+        "ref": {"kind": "ecs", "cluster": "jobs",
+                "task_arn": "arn:aws:ecs:eu-west-1:123456789012:task/jobs/0123456789abcdef"},
         "deadline_reason": "execution_timeout=1:00:00", "container_name": "main", "log_group": "/ecs/jobs",
         "log_region": "eu-west-1", "log_stream_prefix": "ecs/main", "end_in_triggerer": true,
         "end_reason": "nothing needs a worker", "push_result": true, "number_logs_exception": 10,

@@ -82,4 +82,5 @@ async def test_connections_that_are_cut_twice_a_second_lose_and_double_nothing(
     assert said == []
     requests = await asyncio.to_thread(kube.control.requests)
     follows = [one for one in requests if one.operation == "follow pods/log" and ref.name in one.path]
-    assert len(follows) >= 3
+    # After a clean end, which is mostly the container's, the status is waited for.
+    assert len(follows) >= (2 if how == "end" else 3)
