@@ -14,7 +14,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import pods_rows
 from benchmarks.analysis import Figures, figures
+from benchmarks.pods import Pods
 from benchmarks.runner import Load, measure
 from benchmarks.standin import Options, StandIn, TaskSpec
 
@@ -64,7 +66,8 @@ def main() -> None:
         both: dict[str, Figures] = {}
         for trigger in arguments.triggers:
             console.print(f"{trigger}: {runs} runs of {arguments.lifetime:g} s ...")
-            both[trigger] = _measured(trigger, runs, arguments, options)
+            measured = _measured_pods if arguments.pods else _measured
+            both[trigger] = measured(trigger, runs, arguments, options)
         results.append(both)
         console.print(_table(runs, both, arguments))
     _save(arguments, results)
@@ -83,6 +86,11 @@ def _arguments() -> argparse.Namespace:
         "--quotas", action="store_true", help="the stand-in enforces AWS's quotas of the strict regions"
     )
     parser.add_argument("--throttle", type=float, default=0.0, help="share of calls throttled at random")
+    parser.add_argument("--pods", action="store_true", help="pods on an embedded Kubernetes, in place of ECS tasks")
+    parser.add_argument("--stagger", type=float, help="pods: seconds over which they start; default a third of theirs")
+    parser.add_argument(
+        "--logging-interval", type=int, default=5, help="pods: upstream's argument, s; 0: None, its default: no logs"
+    )
     parser.add_argument("--triggers", nargs="+", choices=_TRIGGERS, default=list(_TRIGGERS))
     parser.add_argument("--short", action="store_true", help="10 runs of 12 s: about a minute in all")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks.json"))
@@ -101,6 +109,26 @@ def _measured(trigger: str, runs: int, arguments: argparse.Namespace, options: O
         return figures(load, raw, standin.truth(), standin.calls())
 
 
+def _measured_pods(trigger: str, runs: int, arguments: argparse.Namespace, _: Options) -> Figures:
+    bad = runs // 10
+    stagger = arguments.lifetime / 3 if arguments.stagger is None else arguments.stagger
+    spec = TaskSpec(lifetime=arguments.lifetime, lines_per_second=arguments.lines, startup=1.0)
+    groups = [(runs - bad, spec), (bad, msgspec.structs.replace(spec, exit_codes=(3,)))]
+    load = Load(
+        trigger=trigger,
+        platform="pods",
+        groups=groups,
+        stagger=stagger,
+        warm=True,
+        settle=8.0,  # until the shared parts have lingered: each measurement begins with a list
+        limit=120 + 4 * arguments.lifetime + runs / 2,
+        logging_interval=arguments.logging_interval or None,
+    )
+    with Pods() as pods:
+        raw = measure(load, pods)
+        return figures(load, raw, pods.truth(), pods.calls())
+
+
 def _table(runs: int, both: dict[str, Figures], arguments: argparse.Namespace) -> Table:
     title = f"{runs} concurrent runs, {arguments.lifetime:g} s each, {arguments.lines:g} lines/s each"
     table = Table(title=title + (", with AWS's quotas" if arguments.quotas else ""), title_justify="left")
@@ -108,7 +136,7 @@ def _table(runs: int, both: dict[str, Figures], arguments: argparse.Namespace) -
     for name in both:
         table.add_column(name, justify="right")
     table.add_column("upstream / ours", justify="right")
-    for text, value, unit in _ROWS:
+    for text, value, unit in pods_rows.ROWS if arguments.pods else _ROWS:
         values = [value(one) for one in both.values()]
         table.add_row(text, *(_number(one, unit) for one in values), _ratio(values))
     table.add_row("ended", *("yes" if one.complete else "gave up" for one in both.values()), "")
@@ -134,8 +162,9 @@ def _save(arguments: argparse.Namespace, results: list[dict[str, Figures]]) -> N
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "load": {"lifetime": arguments.lifetime, "lines_per_second": arguments.lines, "delay": arguments.delay,
-                 "quotas": arguments.quotas, "throttle": arguments.throttle},
+        "load": {"pods": arguments.pods, "lifetime": arguments.lifetime, "lines_per_second": arguments.lines,
+                 "delay": arguments.delay, "quotas": arguments.quotas, "throttle": arguments.throttle,
+                 "stagger": arguments.stagger, "logging_interval": arguments.logging_interval},
         "results": [msgspec.to_builtins(both) for both in results],
     }  # fmt: skip
     arguments.out.write_text(json.dumps(plain, indent=1) + "\n")

@@ -13,11 +13,18 @@ import msgspec
 
 from benchmarks.runner import Load, Raw
 
-# As the stand-in writes them: the task's id, cut; the container; the line's number.
-_LINE = re.compile(r"([0-9a-f]{12}):([\w-]+):(\d{6}) ")
-# Upstream's trigger tells only that the task is over; its operator asks ECS again what became of it.
+# As the stand-ins write them: whose it is (the task's id, cut; the pod's container), the container, the line's number.
+_LINES = {
+    "ecs": re.compile(r"(?P<run>[0-9a-f]{12}):(?P<container>[\w-]+):(?P<position>\d{6}) "),
+    "pods": re.compile(r"(?P<run>(?P<container>r\d{5})) (?P<position>\d+)\."),
+}
+# Upstream's triggers tell only that the task is over, a pod's whether it failed; its operators ask again what became of
+# it.
 _UPSTREAM = "over"
+_UPSTREAM_FAILED = "over, failed"
+# Airflow's own words in the triggerer's log.
 _STARTING = re.compile(r"^trigger .* starting$")
+_FIRED = "Trigger fired event"
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -25,6 +32,7 @@ class Spread(msgspec.Struct, frozen=True):
 
     median: float
     p95: float
+    p99: float
     longest: float
 
     @classmethod
@@ -32,8 +40,8 @@ class Spread(msgspec.Struct, frozen=True):
         """Not-a-number where there are none."""
         ranked = sorted(values)
         if not ranked:
-            return cls(math.nan, math.nan, math.nan)
-        at = (len(ranked) // 2, min(len(ranked) - 1, int(len(ranked) * 0.95)), -1)
+            return cls(math.nan, math.nan, math.nan, math.nan)
+        at = (len(ranked) // 2, *(min(len(ranked) - 1, int(len(ranked) * share)) for share in (0.95, 0.99)), -1)
         return cls(*(round(ranked[index], 3) for index in at))
 
 
@@ -64,7 +72,9 @@ class Figures(msgspec.Struct, kw_only=True):
 
     :param first_answer: from a trigger's start to the first DescribeTasks answer with its task.
     :param end_told: from a container's end to the first DescribeTasks answer that tells it.
-    :param detection: from a container's end to the event, which includes reading the log to its end.
+    :param detection: from a container's end (of pods: from when the API shows it) to when the supervisor has the event,
+        which includes reading the log to its end.
+    :param event: from there to the trigger's event: the triggerer hands events to its supervisor only once a second.
     :param line_lag: from when a line could be read to its arrival at the supervisor.
     :param cpu: share of one core, of the whole runner process, while runs were under way.
     :param cpu_per_run: CPU seconds for one run, start and end included.
@@ -74,8 +84,10 @@ class Figures(msgspec.Struct, kw_only=True):
     :param gc_longest: longest garbage collection, s: what our objects cost all others in a process of this size.
     :param machine_load: 1 min load average at the end; above the number of cores, times say little.
     :param calls: per operation.
+    :param run_minutes: sum of the times from each run's start to its end, minutes.
     :param errors: answers that were errors, per operation and code.
     :param rates: per operation the mean calls per second, and the most in any one second.
+    :param most_in_1s: most calls of all kinds in any one second.
     :param rounds: of DescribeTasks: most calls that one round needed beyond ceil(tasks/100).
     :param verdicts: how often each ending came.
     """
@@ -87,6 +99,7 @@ class Figures(msgspec.Struct, kw_only=True):
     first_answer: Spread
     end_told: Spread
     detection: Spread
+    event: Spread
     line_lag: Spread
     lines: Lines
     cpu: float
@@ -100,8 +113,10 @@ class Figures(msgspec.Struct, kw_only=True):
     gc_longest: float
     machine_load: float
     calls: dict[str, int]
+    run_minutes: float
     errors: dict[str, int]
     rates: dict[str, tuple[float, int]]
+    most_in_1s: int
     most_in_5s: dict[str, int]
     rounds: int
     verdicts: dict[str, int]
@@ -121,9 +136,10 @@ def figures(load: Load, raw: Raw, truth: Sequence[Mapping[str, Any]], book: Mapp
     records = _decoded(raw)
     starts = {number: at for number, at, _, event, _ in records if number in mine and _STARTING.match(event)}
     starts = {number: _epoch(at) for number, at in starts.items()}
-    lines, lags = _lines(records, mine)
+    events = {number: _epoch(at) for number, at, _, event, _ in records if number in mine and event == _FIRED}
+    lines, lags = _lines(records, mine, _LINES[load.platform])
     verdicts, wrong = _verdicts(raw, mine)
-    ended = {number: at for at, number, _ in reversed(raw.fired)}
+    ended = {number: at for at, number, _ in reversed(raw.fired) if number in mine}
     calls = [one for one in book["calls"] if one[0] >= raw.started - 0.5]
     busy_from, busy_to = raw.started, max([*ended.values(), raw.started + 1])
     idle, peak, cpu = _process(raw, busy_from, busy_to)
@@ -138,6 +154,7 @@ def figures(load: Load, raw: Raw, truth: Sequence[Mapping[str, Any]], book: Mapp
         ),
         end_told=Spread.of(task["end_described"] - task["ended_at"] for task in mine.values() if task["end_described"]),
         detection=Spread.of(ended[number] - task["ended_at"] for number, task in mine.items() if number in ended),
+        event=Spread.of(at - mine[number]["ended_at"] for number, at in events.items()),
         line_lag=Spread.of(lags),
         lines=lines,
         cpu=round(cpu / (busy_to - busy_from), 3),
@@ -151,8 +168,10 @@ def figures(load: Load, raw: Raw, truth: Sequence[Mapping[str, Any]], book: Mapp
         gc_longest=round(max((one.get("gc", 0.0) for one in raw.lags if one["at"] >= raw.started), default=0.0), 3),
         machine_load=raw.machine_load,
         calls=_count(one[1] for one in calls),
+        run_minutes=round(sum(ended[number] - raw.added.get(number, raw.started) for number in ended) / 60, 2),
         errors=_count(f"{one[1]} {one[4]}" for one in calls if one[4]),
         rates=_rates(calls, busy_to - busy_from),
+        most_in_1s=_most(sorted(one[0] for one in calls), 1.0),
         most_in_5s={name: _most(times, 5.0) for name, times in _times(calls).items()},
         rounds=max((one["calls"] - math.ceil(one["tasks"] / 100) for one in book["rounds"]), default=0),
         verdicts=verdicts,
@@ -175,14 +194,16 @@ def _decoded(raw: Raw) -> list[_Decoded]:
     return out
 
 
-def _lines(records: list[_Decoded], mine: Mapping[int, Mapping[str, Any]]) -> tuple[Lines, list[float]]:
+def _lines(
+    records: list[_Decoded], mine: Mapping[int, Mapping[str, Any]], form: re.Pattern[str]
+) -> tuple[Lines, list[float]]:
     told, lags = Lines(), list[float]()
-    numbers = {task["arn"].rsplit("/", 1)[-1][:12]: number for number, task in mine.items()}
+    numbers = {task.get("mark") or task["arn"].rsplit("/", 1)[-1][:12]: number for number, task in mine.items()}
     seen: dict[tuple[int, str], list[int]] = defaultdict(list)
     stamps: dict[tuple[int, str], str] = {}
     for number, stamp, arrival, text, home in records:
-        for match in _LINE.finditer(text):
-            task, container, position = numbers.get(match[1]), match[2], int(match[3])
+        for match in form.finditer(text):
+            task, container, position = numbers.get(match["run"]), match["container"], int(match["position"])
             if task is None:
                 continue
             key = task, container
@@ -225,13 +246,18 @@ def _verdicts(raw: Raw, mine: Mapping[int, Mapping[str, Any]]) -> tuple[dict[str
     """Endings, and those that do not fit the container's exit code, with the reason."""
     ends: dict[int, list[str]] = defaultdict(list)
     for _, number, event in raw.fired:
-        ends[number].append(_ending(event))
+        if number in mine:
+            ends[number].append(_ending(event))
     for _, number, text in raw.broken:
-        ends[number].append("trigger failed: " + text.strip().rsplit("\n", 1)[-1][:200])
+        if number in mine:
+            ends[number].append("trigger failed: " + text.strip().rsplit("\n", 1)[-1][:200])
     wrong = []
     for number, task in mine.items():
-        expected = "succeeded" if task["exit_codes"][0] == 0 else f"failed {task['exit_codes'][0]}"
-        if ends[number] not in ([expected], [_UPSTREAM]):
+        failed = task["exit_codes"][0] != 0
+        expected = f"failed {task['exit_codes'][0]}" if failed else "succeeded"
+        if task.get("deleted"):
+            expected = f"stopped {task['exit_codes'][0]}"
+        if ends[number] not in ([expected], [_UPSTREAM], [_UPSTREAM_FAILED] if failed else []):
             wrong.append(f"run {number}: {ends[number]}, not {expected}")
     return _count(one for many in ends.values() for one in many), wrong
 
@@ -245,7 +271,8 @@ def _ending(event: Mapping[str, Any]) -> str:
         decider = outcome.get("decided_by")
         codes = [one.get("exit_code") for one in outcome.get("containers") or () if one.get("name") == decider]
         return str(outcome["verdict"]).lower() + "".join(f" {code}" for code in codes if code)
-    return _UPSTREAM if isinstance(payload, dict) and payload.get("status") == "success" else f"event {payload}"
+    told = {"success": _UPSTREAM, "failed": _UPSTREAM_FAILED}
+    return told.get(payload.get("status"), f"event {payload}") if isinstance(payload, dict) else f"event {payload}"
 
 
 def _process(raw: Raw, begin: float, end: float) -> tuple[float, float, float]:

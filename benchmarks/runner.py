@@ -14,15 +14,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from benchmarks.standin import Control, StandIn, TaskSpec
+from benchmarks import pods
+from benchmarks.standin import Control, TaskSpec
 
 _ROOT = Path(__file__).resolve().parents[1]
-_LAG_TRIGGER = 1_000_000
+_LAG_TRIGGER, _WARMING_TRIGGER = 1_000_000, 99_999
+_WARMING_LIMIT = 60.0  # s
 _QUIET = 2.0  # s without a record after the last event: the log channel is empty then
 CLUSTER = "default"
 
@@ -32,24 +35,36 @@ class Load(msgspec.Struct, kw_only=True):
     What to run.
 
     :param trigger: ``ours`` or ``upstream``.
-    :param groups: number of runs and how their tasks behave.
+    :param platform: ``ecs`` or ``pods``.
+    :param groups: number of runs and how their tasks behave; of pods only the first exit code, ``startup``,
+        ``lifetime``, ``lines_per_second`` and ``line_bytes`` count.
+    :param stagger: seconds over which they start.
+    :param end_together: pods: what starts earlier runs for that much longer.
+    :param warm: pods: one run goes before, so that the baseline has the modules and the shared parts.
     :param settle: seconds that the idle triggerer stands before the runs come; its CPU and RSS are the baseline.
     :param limit: seconds after which the measurement is given up.
     :param loop_cost: see ``BenchSupervisor``.
     :param push_result: ours: write the last line as XCom.
     :param delay: upstream's ``waiter_delay``, s. Its operator's default is 6, and 15 in older releases.
+    :param logging_interval: pods: upstream's argument of that name, s.
+    :param fields: pods: of our ``PodWatch``.
     :param settings: of asyncrun.
     :param blocked_after: write the stack of an event loop that stood that long, s.
     """
 
     trigger: str
     groups: list[tuple[int, TaskSpec]]
+    platform: str = "ecs"
     stagger: float = 0.0
+    end_together: bool = False
+    warm: bool = False
     settle: float = 4.0
     limit: float = 300.0
     loop_cost: float = 0.025
     push_result: bool = False
     delay: int = 6
+    logging_interval: int | None = None
+    fields: dict[str, Any] = {}
     settings: dict[str, str] = {}
     blocked_after: float | None = None
 
@@ -65,6 +80,7 @@ class Raw(msgspec.Struct, kw_only=True):
 
     :param started: when the runs were handed over.
     :param arns: per trigger number.
+    :param added: per trigger number, when it was handed over.
     :param records: (arrival, line of the log channel).
     :param samples: (time, CPU seconds so far, RSS in bytes) of the runner process.
     :param lags: of the event loop: at, lag, cpu.
@@ -74,6 +90,7 @@ class Raw(msgspec.Struct, kw_only=True):
     ended: float = 0.0
     complete: bool = False
     arns: dict[int, str] = {}
+    added: dict[int, float] = {}
     records: list[tuple[float, str]] = []
     fired: list[tuple[float, int, Any]] = []
     broken: list[tuple[float, int, str]] = []
@@ -86,10 +103,22 @@ class Raw(msgspec.Struct, kw_only=True):
     output: str = ""
 
 
-def measure(load: Load, standin: StandIn) -> Raw:
+class Platform(Protocol):
+    """What the runs run on."""
+
+    @property
+    def address(self) -> str:
+        """Where the harness finds it."""
+
+    def environment(self) -> dict[str, str]:
+        """What the triggerer needs to reach it."""
+
+
+def measure(load: Load, standin: Platform) -> Raw:
     """
     Run it to the end.
 
+    :param standin: what they run on.
     :raises RuntimeError: the harness itself failed; with its output.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
@@ -97,7 +126,7 @@ def measure(load: Load, standin: StandIn) -> Raw:
         (home / "load.json").write_bytes(msgspec.json.encode(load))
         with (home / "output.txt").open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.runner", standin.url, str(home)],
+                [sys.executable, "-m", "benchmarks.runner", standin.address, str(home)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -117,7 +146,7 @@ def measure(load: Load, standin: StandIn) -> Raw:
         return raw
 
 
-def _environment(home: Path, load: Load, standin: StandIn) -> dict[str, str]:
+def _environment(home: Path, load: Load, standin: Platform) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW", "AWS_"))}
     return {
         **kept,
@@ -133,15 +162,15 @@ def _environment(home: Path, load: Load, standin: StandIn) -> dict[str, str]:
 
 
 def main() -> None:
-    """The supervisor's process: ``python -m benchmarks.runner URL DIRECTORY``."""
-    url, name = sys.argv[1:]
+    """The supervisor's process: ``python -m benchmarks.runner ADDRESS DIRECTORY``."""
+    address, name = sys.argv[1:]
     home = Path(name)
     load = msgspec.json.decode((home / "load.json").read_bytes(), type=Load)
-    raw = _supervise(load, Control(url), home)
+    raw = _supervise(load, address, home)
     (home / "raw.json").write_bytes(msgspec.json.encode(raw))
 
 
-def _supervise(load: Load, control: Control, home: Path) -> Raw:
+def _supervise(load: Load, address: str, home: Path) -> Raw:
     from benchmarks.supervisor import BenchSupervisor
 
     supervisor = BenchSupervisor.start(capacity=100_000, loop_cost=load.loop_cost)
@@ -149,10 +178,12 @@ def _supervise(load: Load, control: Control, home: Path) -> Raw:
     try:
         lag = {"path": str(home / "lag.json"), "blocked_after": load.blocked_after}
         supervisor.add(_LAG_TRIGGER, "benchmarks.loop_lag.LoopLag", lag)
+        if load.warm:
+            _warm_up(load, address, supervisor)
         until = time.time() + load.settle
         while time.time() < until and supervisor.is_alive():
             supervisor.turn()
-        _hand_over(load, control, supervisor, raw)
+        _hand_over(load, address, supervisor, raw)
         _watch(load, supervisor, raw)
     finally:
         supervisor.kill(escalation_delay=5, force=True)
@@ -166,14 +197,32 @@ def _supervise(load: Load, control: Control, home: Path) -> Raw:
     return raw
 
 
-def _hand_over(load: Load, control: Control, supervisor: Any, raw: Raw) -> None:
-    tasks: list[dict[str, Any]] = []
+def _warm_up(load: Load, address: str, supervisor: Any) -> None:
+    give_up_at = time.time() + _WARMING_LIMIT
+    pod = pods.warming(address, _WARMING_TRIGGER)
+    supervisor.add(_WARMING_TRIGGER, *_TRIGGERS[load.platform, load.trigger](pod, load))
+    while _WARMING_TRIGGER not in supervisor.finished and time.time() < give_up_at:
+        supervisor.turn()
+
+
+def _hand_over(load: Load, address: str, supervisor: Any, raw: Raw) -> None:
+    tasks = _PLATFORMS[load.platform](load, address, supervisor.turn)
+    trigger = _TRIGGERS[load.platform, load.trigger]
+    for number, task in enumerate(tasks, start=1):
+        raw.started = raw.started or time.time()
+        raw.arns[number], raw.added[number] = task["arn"], time.time()
+        supervisor.add(number, *trigger(task, load))
+
+
+def _ecs_tasks(load: Load, address: str, _: Callable[[], None]) -> list[dict[str, Any]]:
+    control, tasks = Control(address), list[dict[str, Any]]()
     for count, spec in load.groups:
         tasks += control.create(count, spec, cluster=CLUSTER, stagger=load.stagger)
-    raw.started = time.time()
-    for number, task in enumerate(tasks, start=1):
-        raw.arns[number] = task["arn"]
-        supervisor.add(number, *_TRIGGERS[load.trigger](task, load))
+    return tasks
+
+
+def _pods(load: Load, address: str, wait: Callable[[], None]) -> Iterator[dict[str, Any]]:
+    return pods.created(address, load.groups, load.stagger, end_together=load.end_together, wait=wait)
 
 
 def _watch(load: Load, supervisor: Any, raw: Raw) -> None:
@@ -181,8 +230,9 @@ def _watch(load: Load, supervisor: Any, raw: Raw) -> None:
     give_up, quiet_since, seen = time.time() + load.limit, time.time(), 0
     while time.time() < give_up and supervisor.is_alive():
         supervisor.turn()
-        over = len({one for _, one, _ in supervisor.fired} | {one for _, one, _ in supervisor.broken}) >= load.runs
-        if len(supervisor.records) != seen or not (over and len(supervisor.finished) >= load.runs):
+        ended = {one for _, one, _ in supervisor.fired} | {one for _, one, _ in supervisor.broken}
+        over = raw.arns.keys() <= ended & supervisor.finished.keys()
+        if len(supervisor.records) != seen or not over:
             quiet_since, seen = time.time(), len(supervisor.records)
         elif time.time() - quiet_since > _QUIET:
             raw.complete = True
@@ -219,7 +269,21 @@ def _upstream(task: dict[str, Any], load: Load) -> tuple[str, dict[str, Any]]:
     }
 
 
-_TRIGGERS = {"ours": _ours, "upstream": _upstream}
+def _our_pod(pod: Mapping[str, Any], load: Load) -> tuple[str, dict[str, Any]]:
+    return pods.ours(pod, load.fields)
+
+
+def _upstream_pod(pod: Mapping[str, Any], load: Load) -> tuple[str, dict[str, Any]]:
+    return pods.upstream(pod, load.logging_interval)
+
+
+_PLATFORMS: dict[str, Callable[[Load, str, Callable[[], None]], Any]] = {"ecs": _ecs_tasks, "pods": _pods}
+_TRIGGERS: dict[tuple[str, str], Callable[[Any, Load], tuple[str, dict[str, Any]]]] = {
+    ("ecs", "ours"): _ours,
+    ("ecs", "upstream"): _upstream,
+    ("pods", "ours"): _our_pod,
+    ("pods", "upstream"): _upstream_pod,
+}
 
 if __name__ == "__main__":
     main()

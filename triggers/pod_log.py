@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from asyncrun.clients.kube_api import KubeAccess
@@ -70,12 +70,16 @@ class PodRunLog:
                 "error", f"A defect of asyncrun while reading this log ({type(error).__name__}): it may be incomplete"
             )
 
-    async def drain(self, outcome: Outcome) -> None:
-        """Read everything to its end, and see it out of this process."""
+    async def drain(self, outcome: Outcome, *, endless: Collection[str] = ()) -> None:
+        """
+        Read everything to its end, and see it out of this process.
+
+        :param endless: containers that go on though the run has ended.
+        """
         with self._no_failure():
             # Where the run can no longer be seen its log has no end to wait for.
             if self._log is not None and outcome.stop_cause is not StopCause.ACCESS:
-                await self._log.drain()
+                await self._log.drain(endless=endless)
             if self._run_log is not None and not await self._run_log.finish(_FINISH_LIMIT):
                 self._task_log.say("warning", "Airflow's log channel is stuck: the end of this log may be missing here")
 

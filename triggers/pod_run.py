@@ -15,18 +15,19 @@ import msgspec
 from asyncrun.clients.kube import open_kube
 from asyncrun.clients.kube_api import KubeAccess
 from asyncrun.clients.patience import for_a_stop, patiently
-from asyncrun.launch.pod_finish import OnFinish
+from asyncrun.launch.pod_finish import OnFinish, holds_up
 from asyncrun.launch.pod_stop import stop_pod
 from asyncrun.model.errors import AccessDenied, RemoteError
 from asyncrun.model.event import PodCompletionEvent, cut_last_lines
 from asyncrun.model.outcome import Outcome, StopCause, Verdict
 from asyncrun.model.pod import Pod
 from asyncrun.model.pod_diagnosis import diagnose
+from asyncrun.model.pod_outcome import DEADLINE as ACTIVE_DEADLINE
 from asyncrun.model.pod_outcome import Decision, decide, ended_apart, gave_up, needs_events
 from asyncrun.model.pod_watch import PodWatch
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.deadline import Deadline
-from asyncrun.triggers.metrics.endings import endings
+from asyncrun.triggers.metrics.endings import pod_endings
 from asyncrun.triggers.opening import open_patiently
 from asyncrun.triggers.pod_events import PodEvents
 from asyncrun.triggers.pod_log import PodRunLog
@@ -94,12 +95,14 @@ class PodRun:
     async def completion(self) -> PodCompletionEvent:
         """Wait for the end, read the log to its end, explain both."""
         outcome = await self._outcome()
-        endings().note(outcome.verdict, self._lag(outcome))
+        pod_endings().note(outcome.verdict, self._lag(outcome))
         xcom = PodXCom(self._watch, self._settings, self._task_log.say)
         if self._access is not None and outcome.stop_cause is not StopCause.ACCESS:
             if outcome.verdict is not Verdict.SUCCEEDED:
                 await self._events.read(self._access, shown=self._watch.events_on_failure)
-            await self._log.drain(outcome)
+            endless = () if self._pod is None else holds_up(self._pod, self._watch.base)
+            self._follow()  # listeners are called soon, and this may have heard of the end before them
+            await self._log.drain(outcome, endless=endless)
             outcome = await xcom.collect(self._access, self._subscription, outcome)
         if outcome.stop_cause is StopCause.START:
             await self._stop_unstarted()
@@ -254,8 +257,11 @@ class PodRun:
                                               "be read: the verb list on events is needed for that")  # fmt: skip
             decision = self._decide(self._pod, deadline) or decision
         outcome = decision.outcome
-        if deadline.asked and outcome.verdict is Verdict.STOPPED:
-            return msgspec.structs.replace(outcome, stop_cause=StopCause.DEADLINE, our_reason=deadline.reason)
+        # A pod that is to be kept was ended by its active deadline, which we brought forward.
+        if deadline.asked and (outcome.verdict is Verdict.STOPPED or outcome.code == ACTIVE_DEADLINE):
+            return msgspec.structs.replace(
+                outcome, verdict=Verdict.STOPPED, stop_cause=StopCause.DEADLINE, our_reason=deadline.reason
+            )
         return outcome
 
     def _decide(self, pod: Pod, deadline: Deadline) -> Decision | None:

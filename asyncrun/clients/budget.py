@@ -48,6 +48,8 @@ class Group(StrEnum):
     KUBE = "kubernetes"
     """One API server; a budget of its own for logs, whose many openings must not hold up launches and kills."""
     KUBE_LOGS = "kubernetes-logs"
+    KUBE_LOG_READS = "kubernetes-log-reads"
+    """Logs that are read at once, mostly at a container's end, which must not wait for logs that are followed again."""
 
 
 def rate_of(group: Group, settings: Settings) -> float:
@@ -61,6 +63,7 @@ def rate_of(group: Group, settings: Settings) -> float:
         Group.GET_LOG_EVENTS: settings.get_logs_rate,
         Group.KUBE: settings.kube_rate,
         Group.KUBE_LOGS: settings.kube_rate,
+        Group.KUBE_LOG_READS: settings.kube_rate,
     }[group]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +21,7 @@ from asyncrun.clients.kube_faults import (
     transport_errors,
     unanswered,
 )
-from asyncrun.clients.kube_wire import KubeGeneration
+from asyncrun.clients.kube_wire import KubeGeneration, Lease
 from asyncrun.clients.kube_wording import KubeCall
 from asyncrun.clients.rotation import Rotating
 from asyncrun.model.errors import RemoteError, Throttled
@@ -65,12 +65,12 @@ class Answer:
     """
     An answer whose head has come.
 
-    :param leases: keep its session open.
+    :param lease: keeps its session open.
     """
 
-    def __init__(self, response: Any, generation: KubeGeneration, call: KubeCall, leases: ExitStack) -> None:
+    def __init__(self, response: Any, generation: KubeGeneration, call: KubeCall, lease: Lease) -> None:
         self.response, self.generation, self.call = response, generation, call
-        self._leases = leases
+        self._lease = lease
 
     async def read(self, limit: int | None = None) -> bytes:
         """
@@ -105,7 +105,7 @@ class Answer:
             self.response.release()
         else:
             self.response.close()
-        self._leases.close()
+        self._lease.end()
 
 
 class KubeCalls:
@@ -164,31 +164,23 @@ class KubeCalls:
         await bucket.take()
         generation = self._rotation.current
         self._rotation.look_again()
-        with ExitStack() as leases:
-            leases.enter_context(generation.flight.lease())
+        lease = Lease(generation)
+        try:
             wire, identity = await generation.ready()
-            leases.enter_context(wire.flight.lease())
+            lease.use(wire)
             resolved = generation.resolved
             call = msgspec.structs.replace(
                 request.call, server=resolved.server, identity=resolved.identity, steward=resolved.steward
             )
             session = wire.streams if request.stream else wire.calls
-            try:
-                response = await session.request(request.method, **_arguments(request, resolved, identity.header))
-            except asyncio.CancelledError:
-                if generation.closed and not _being_cancelled():  # a closed pool cancels those who queue for it
-                    raise closed(call) from None
-                raise
-            except transport_errors() as error:
-                if generation.closed:
-                    raise closed(call) from error
-                raise unanswered(error, call) from None  # its text may hold a proxy's password
-            except RuntimeError as error:  # the session is closed
-                if generation.closed:
-                    raise closed(call) from error
-                raise
-            leases.enter_context(wire.reading(response))
-            return Answer(response, generation, call, leases.pop_all())
+            response = await _response(
+                session, request, _arguments(request, resolved, identity.header), generation, call
+            )
+            lease.read(wire, response)
+        except BaseException:
+            lease.end()
+            raise
+        return Answer(response, generation, call, lease)
 
     async def _refusal(self, answer: Answer, request: Request) -> Exception:
         try:
@@ -213,6 +205,25 @@ class KubeCalls:
 
     def _bucket(self, request: Request) -> TokenBucket:
         return bucket_for(self.server, "", request.group, self._settings)
+
+
+async def _response(
+    session: Any, request: Request, arguments: dict[str, Any], generation: KubeGeneration, call: KubeCall
+) -> Any:
+    try:
+        return await session.request(request.method, **arguments)
+    except asyncio.CancelledError:
+        if generation.closed and not _being_cancelled():  # a closed pool cancels those who queue for it
+            raise closed(call) from None
+        raise
+    except transport_errors() as error:
+        if generation.closed:
+            raise closed(call) from error
+        raise unanswered(error, call) from None  # its text may hold a proxy's password
+    except RuntimeError as error:  # the session is closed
+        if generation.closed:
+            raise closed(call) from error
+        raise
 
 
 def path_of(namespace: str, resource: str, *parts: str) -> str:

@@ -169,7 +169,7 @@ class Pods:
             query,
             silence=silence,
             stream=True,
-            group=Group.KUBE_LOGS,
+            group=Group.KUBE_LOGS if follow else Group.KUBE_LOG_READS,
         )
         async with self._calls.answered(request) as answer:
             yield Following(answer)

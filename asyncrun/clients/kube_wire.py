@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from asyncrun.clients.kube_auth import Auth, Identity, auth_of
@@ -35,17 +33,16 @@ class InFlight:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    @contextmanager
-    def lease(self) -> Iterator[None]:
+    def begin(self) -> None:
         """One more is under way."""
         self._count += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self._count -= 1
-            if not self._count:
-                self._idle.set()
+
+    def end(self) -> None:
+        """One of them has ended."""
+        self._count -= 1
+        if not self._count:
+            self._idle.set()
 
     async def none_left(self) -> None:
         """Wait until none is under way."""
@@ -73,18 +70,17 @@ class Wire:
         finally:
             await self.close()
 
-    @contextmanager
-    def reading(self, response: Any) -> Iterator[None]:
+    def begin_reading(self, response: Any) -> None:
         """
         That response is being read: it must be closed before its session.
 
         Whoever reads a response whose session is closed would wait for ever (aiohttp 3.14, measured).
         """
         self._reading.add(response)
-        try:
-            yield
-        finally:
-            self._reading.discard(response)
+
+    def end_reading(self, response: Any) -> None:
+        """It was read, or given up."""
+        self._reading.discard(response)
 
     async def close(self) -> None:
         """Close now. What is still in flight fails."""
@@ -125,6 +121,41 @@ def _lively_socket(address: Any) -> socket.socket:
         if hasattr(socket, name):
             made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return made
+
+
+class Lease:
+    """
+    What one request keeps open: its generation, then its sessions, then its response. Each of many streams holds one.
+
+    :param generation: by whose credentials it is made.
+    """
+
+    __slots__ = ("_generation", "_reading")
+
+    def __init__(self, generation: KubeGeneration) -> None:
+        self._generation: KubeGeneration | None = generation
+        self._reading: tuple[Wire, Any] | None = None
+        generation.flight.begin()
+
+    def use(self, wire: Wire) -> None:
+        """The request goes over these sessions."""
+        self._reading = wire, None
+        wire.flight.begin()
+
+    def read(self, wire: Wire, response: Any) -> None:
+        """Its answer is being read."""
+        self._reading = wire, response
+        wire.begin_reading(response)
+
+    def end(self) -> None:
+        """Nothing of it is needed any more. Harmless when repeated."""
+        if self._reading is not None:
+            (wire, response), self._reading = self._reading, None
+            wire.end_reading(response)
+            wire.flight.end()
+        if self._generation is not None:
+            self._generation.flight.end()
+            self._generation = None
 
 
 class KubeGeneration:

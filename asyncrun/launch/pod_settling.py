@@ -7,6 +7,7 @@ from asyncrun.clients.patience import Say
 from asyncrun.launch.pod_finish import OnFinish, finish
 from asyncrun.model.errors import NotFound, RemoteError
 from asyncrun.model.outcome import Outcome
+from asyncrun.model.pod import Pod
 from asyncrun.model.refs import PodRef
 
 
@@ -20,7 +21,8 @@ async def settle(pods: PodsApi, ref: PodRef, action: str, outcome: Outcome, *, b
     wanted, phase = OnFinish(action), ""
     if wanted is OnFinish.DELETE_ACTIVE_POD:  # whether containers still run is not told by the outcome
         try:
-            phase = (await pods.get(ref.name)).status.phase
+            pod = await pods.get(ref.name)
+            phase = pod.status.phase if _still_runs(pod) else ""
         except NotFound:
             return
         except RemoteError as error:
@@ -28,3 +30,9 @@ async def settle(pods: PodsApi, ref: PodRef, action: str, outcome: Outcome, *, b
     container = outcome.container(base)
     succeeded = container is not None and container.exit_code == 0
     await finish(pods, ref, wanted, phase=phase, base_succeeded=succeeded, say=say)
+
+
+def _still_runs(pod: Pod) -> bool:
+    """Whether main containers run or have yet to: the phase follows their ends only a second or two later."""
+    statuses = [pod.status_of(name) for name in pod.containers()]
+    return not pod.is_final and any(one is None or one.state.terminated is None for one in statuses)

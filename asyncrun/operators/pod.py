@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from asyncrun.model.event import PodCompletionEvent
 from asyncrun.model.refs import KubeTarget, PodLaunchRecord, PodRef
-from asyncrun.operators import pod_ending
+from asyncrun.operators import pod_ending, remote
 from asyncrun.operators.launch_notes import LaunchNotes
 from asyncrun.operators.pod_arguments import check_arguments, plain_fields, refuse_old_arguments
-from asyncrun.operators.pod_callbacks import Callbacks, needs_worker
+from asyncrun.operators.pod_callbacks import Callbacks, Observer, needs_worker
 from asyncrun.operators.pod_launching import PodLaunching, PodNotes
 from asyncrun.operators.pod_watching import pod_watch
 from asyncrun.operators.run_control import announce
@@ -319,7 +319,9 @@ class KubernetesPodOperator(RunOperator):
         ti.xcom_push(key="pod_name", value=ref.name)
         ti.xcom_push(key="pod_namespace", value=ref.namespace)
         if callbacks:
-            callbacks.call("on_pod_creation", pod=self.client.read_namespaced_pod(ref.name, ref.namespace))
+            from asyncrun.clients.pod_models import read_model
+
+            callbacks.call("on_pod_creation", pod=read_model(self.client, ref.name, ref.namespace, self.log))
 
     def _waits_in_triggerer(self) -> bool:
         if not self._flag("deferrable"):
@@ -327,6 +329,12 @@ class KubernetesPodOperator(RunOperator):
         if code := needs_worker(self):
             self.log.warning("This task waits in the worker: %s is code of the DAG file, which triggerers lack", code)
         return not code
+
+    def _wait_here(self, watch: PodWatch) -> Any:
+        observer = Observer(self, self._launch.callbacks, watch.ref)
+        trigger = self._trigger(watch)
+        trigger.observer = observer if observer.is_wanted else None
+        return observer.unless_it_failed(lambda: remote.wait_here(trigger, observer.begin))
 
     def _watch(self, launched: Launched, settings: Settings) -> PodWatch:
         return pod_watch(self, KubernetesPodOperator, launched, self._launch.pod, settings)
@@ -340,7 +348,7 @@ class KubernetesPodOperator(RunOperator):
         return pod_ending.stop(self, ref, why, killed=self._killed)
 
     def _ended(self, context: Context, completion: PodCompletionEvent) -> Any:
-        return pod_ending.end(self, Callbacks(self, context), context, completion)
+        return pod_ending.end(self, Callbacks(self, context), context, completion, resumed=not self._waited_here)
 
 
 def _durable(durable: bool | None, reattach_on_restart: bool | None) -> bool:

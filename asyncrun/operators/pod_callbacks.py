@@ -7,14 +7,19 @@ runs on workers only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from asyncrun.model.logs import LogLine
     from asyncrun.model.pod import Pod
+    from asyncrun.model.refs import PodRef
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 _MODE = "sync"  # upstream's ExecutionMode.SYNC: the client that is passed on is the synchronous one
 
@@ -49,21 +54,74 @@ class Observer:
     """
     What a worker that waits itself tells user code: see ``triggers.pod_observer``.
 
-    :param namespace: of the pod.
+    What that code raises ends the waiting, and so the task, as upstream has it. It is called no more then.
+
+    :param ref: of the pod.
     """
 
-    def __init__(self, operator: Any, callbacks: Callbacks, namespace: str) -> None:
-        self._operator, self._callbacks, self._namespace = operator, callbacks, namespace
+    def __init__(self, operator: Any, callbacks: Callbacks, ref: PodRef) -> None:
+        self._operator, self._callbacks, self._ref = operator, callbacks, ref
         self._model: Any = None
+        self._waiting: asyncio.Task[Any] | None = None
+        self._error: Exception | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is anybody to tell."""
+        operator = self._operator
+        return bool(self._callbacks or operator.progress_callback or operator.log_formatter)
+
+    def begin(self) -> None:
+        """The current task is the one that waits."""
+        self._waiting = asyncio.current_task()
+
+    def unless_it_failed(self, wait: Callable[[], T]) -> T:
+        """
+        The result of that waiting.
+
+        :raises Exception: what the user's code raised meanwhile.
+        """
+        try:
+            result = wait()
+        except asyncio.CancelledError:
+            if self._error is None:
+                raise
+        else:
+            if self._error is None:
+                return result
+        raise self._error
 
     def started(self, pod: Pod) -> None:
         """``on_pod_starting``."""
         if self._callbacks:
-            self._model = self._operator.client.read_namespaced_pod(pod.metadata.name, self._namespace)
-            self._callbacks.call("on_pod_starting", pod=self._model)
+            self._guarded(self._tell_start, pod)
+
+    def _tell_start(self, _: Pod) -> None:
+        self._read()
+        self._callbacks.call("on_pod_starting", pod=self._model)
+
+    def _read(self) -> None:
+        from asyncrun.clients.pod_models import read_model
+
+        self._model = read_model(self._operator.client, self._ref.name, self._ref.namespace, self._operator.log)
 
     def lines(self, lines: Sequence[LogLine]) -> Sequence[LogLine]:
-        """``progress_callback`` of all of them, and ``log_formatter``."""
+        """``progress_callback`` of all of them, and ``log_formatter``. Where they fail: as the container wrote them."""
+        shown = self._guarded(self._tell_lines, lines)
+        return lines if shown is None else shown
+
+    def _guarded(self, work: Callable[[A], T], what: A) -> T | None:
+        if self._error is not None:
+            return None
+        try:
+            return work(what)
+        except Exception as error:  # noqa: BLE001 - the user's code; it is raised where the user expects it
+            self._error = error
+            if self._waiting is not None:
+                self._waiting.cancel()
+            return None
+
+    def _tell_lines(self, lines: Sequence[LogLine]) -> Sequence[LogLine]:
         for line in lines:
             self._progress(line)
         formatter = self._operator.log_formatter
@@ -76,6 +134,8 @@ class Observer:
     def _progress(self, line: LogLine) -> None:
         if self._operator.progress_callback is not None:
             self._operator.progress_callback(line.text)
+        if self._callbacks and self._model is None:  # an init container's line, before the start
+            self._read()
         for callback in self._operator.callbacks:
             callback.progress_callback(
                 line=line.text, client=self._operator.client, mode=_MODE, container_name=line.container,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from asyncrun.model.errors import AsyncrunError, RemoteError
+from asyncrun.model.errors import AsyncrunError, NotFound, RemoteError
 from asyncrun.model.outcome import ContainerOutcome, Outcome, Verdict
 from asyncrun.model.refs import PodRef
 from asyncrun.operators import remote
@@ -23,17 +23,19 @@ if TYPE_CHECKING:
 _LINES = 10  # of the log in a failure's message
 
 
-def end(operator: Any, callbacks: Callbacks, context: Context, completion: PodCompletionEvent) -> Any:
+def end(operator: Any, callbacks: Callbacks, context: Context, completion: PodCompletionEvent, *, resumed: bool) -> Any:
     """
     Call the callbacks, finish the pod, and return its XCom.
 
+    :param resumed: after a deferral: the callbacks are told.
     :raises AirflowSkipException: its exit code is one of ``skip_on_exit_code``.
     :raises AirflowException: it did not end well; one of ``asyncrun.operators.errors``.
     """
     failed = completion.outcome.verdict is not Verdict.SUCCEEDED
     ref = completion.ref
     pod = _read(operator, ref, failed=failed, wanted=bool(callbacks))
-    callbacks.call("on_operator_resuming", pod=pod, event=completion.to_dict())
+    if resumed:
+        callbacks.call("on_operator_resuming", pod=pod, event=completion.to_dict())
     callbacks.call("on_pod_completion", pod=pod)
     callbacks.call("on_pod_teardown", pod=pod)
     finish(operator, completion)
@@ -42,7 +44,8 @@ def end(operator: Any, callbacks: Callbacks, context: Context, completion: PodCo
     if failed and operator.do_xcom_push:
         _push(operator, context, value)
     raise_for_end(completion, skipping=_skipping(operator, completion.outcome), lines=_LINES)
-    operator.log.info("%s", completion.diagnosis.text())
+    if resumed:  # who has waited here has said it
+        operator.log.info("%s", completion.diagnosis.text())
     return value if operator.do_xcom_push else None
 
 
@@ -117,6 +120,9 @@ def _read(operator: Any, ref: PodRef, *, failed: bool, wanted: bool) -> Any:
 
     try:
         pod = remote.ask(remote.Kube(operator.target), work, log=operator.log)
+    except NotFound:  # as where it did not start in time, or was deleted
+        operator.log.info("Pod %s is gone, so its definition cannot be shown", ref)
+        return None
     except RemoteError as error:
         operator.log.warning("Pod %s cannot be read after its end: %s", ref, error)
         return None

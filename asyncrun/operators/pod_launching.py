@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asyncrun.model.errors import AccessDenied, AsyncrunError, RemoteError
 from asyncrun.model.pod import Pod
-from asyncrun.model.refs import PodLaunchRecord, PodRef
+from asyncrun.model.refs import LaunchPhase, PodLaunchRecord, PodRef
 from asyncrun.operators import remote
 from asyncrun.operators.launch_notes import LaunchNotes
 from asyncrun.operators.pod_callbacks import Callbacks
 from asyncrun.spec.pod.arguments import PodArguments
 from asyncrun.spec.pod.build import Sidecar, build_manifest
+from asyncrun.spec.pod.checks import check_template
 from asyncrun.spec.pod.labels import (
     LAUNCH,
     launch_id,
@@ -24,6 +25,7 @@ from asyncrun.spec.pod.labels import (
     task_selector,
 )
 from asyncrun.spec.pod.labels import selector as deployment_selector
+from asyncrun.spec.pod.whole import check_manifest
 from asyncrun.spec.values import as_bool
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class PodLaunching:
     :param notes: what an earlier try left there is read where the operator is ``durable``.
     :param before_request: called before each request to create a pod; it raises where the task was killed meanwhile.
     :ivar pod: as it was when it was created or found.
+    :ivar callbacks: the user's, of this try.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class PodLaunching:
         before_request: Callable[[], None],
     ) -> None:
         self._operator, self._context, self._settings, self._notes = operator, context, settings, notes
-        self._callbacks, self._before_request, self._log = callbacks, before_request, operator.log
+        self.callbacks, self._before_request, self._log = callbacks, before_request, operator.log
         self._arguments = PodArguments.of(operator)
         self._launcher: PodLauncher | None = None
         self._namespace = _DEFAULT_NAMESPACE
@@ -95,9 +98,10 @@ class PodLaunching:
         from asyncrun.clients.pod_models import from_model, mutated, to_model
 
         manifest = self.build(access)
-        if self._callbacks:
+        check_manifest(manifest)  # what was a template where the DAG was parsed is known now
+        if self.callbacks:
             model = to_model(manifest)
-            self._callbacks.call("on_pod_manifest_created", pod_request=model)
+            self.callbacks.call("on_pod_manifest_created", pod_request=model)
             manifest = from_model(model)
         made, launch = mutated(manifest), manifest["metadata"]["labels"][LAUNCH]
         # A hook or webhook may take labels off; without this an answer that gets lost would leave a pod behind.
@@ -106,7 +110,7 @@ class PodLaunching:
 
     def build(self, access: KubeAccess) -> dict[str, Any]:
         """The pod of the operator's arguments."""
-        from asyncrun.clients.pod_models import airflow_version, read_template
+        from asyncrun.clients.pod_models import airflow_version, attached
 
         ti, settings = self._context["ti"], self._settings
         launch = launch_id(ti.id)
@@ -122,14 +126,24 @@ class PodLaunching:
             launch=launch,
             labels=labels,
             namespace=access.namespace or access.own_namespace or _DEFAULT_NAMESPACE,
-            template=read_template(self._arguments.pod_template_file) if self._arguments.pod_template_file else None,
+            template=self._template(),
             sidecar=Sidecar(
                 image=defaults.image,
                 resources=defaults.resources,
                 security_context=defaults.security_context,
                 limit=settings.pod_xcom_limit,
             ),
+            attach=attached,
         )
+
+    def _template(self) -> dict[str, Any] | None:
+        from asyncrun.clients.pod_models import read_template
+
+        if not self._arguments.pod_template_file:
+            return None
+        content = read_template(self._arguments.pod_template_file)
+        check_template(content)
+        return content
 
     def _owner_labels(self, try_number: int | None = None) -> dict[str, str]:
         """Whose pod it is; without a try: the same for all."""
@@ -151,7 +165,8 @@ class PodLaunching:
             labels=dict(self._operator.labels),
         )  # fmt: skip
         selector = f"{ours},{deployment_selector(self._settings.deployment)}"
-        look = partial(look_for, pods, self._notes.read(), selector=selector, base=self._arguments.base_name)
+        record = self._notes.read()
+        look = partial(look_for, pods, record, selector=selector, base=self._arguments.base_name)
         try:
             earlier = await patiently(look, self._say)
         except RemoteError as error:
@@ -162,11 +177,37 @@ class PodLaunching:
                 needs,
             )
             raise
+        if record is not None and earlier.ref == record.ref and self._was_given_up(record):
+            await self._replace(pods, record)
+            return None
         if earlier.why:
             self._log.info("%s", earlier.why)
         if earlier.pod is not None:
             self.pod = earlier.pod
         return earlier.ref
+
+    def _was_given_up(self, record: PodLaunchRecord) -> bool:
+        """
+        Whether an earlier try was over although a trigger answered for its pod, which still runs: a user has cleared
+        the task, which means a new pod. Its trigger is told so only after this try has begun, if it is told at all.
+        """
+        action = self._operator.on_kill_action
+        keeps = str(getattr(action, "value", action)) == "keep_pod"
+        is_another_try = record.ti_id != str(self._context["ti"].id)
+        return record.phase is LaunchPhase.HANDED_OVER and is_another_try and not keeps
+
+    async def _replace(self, pods: PodsApi, record: PodLaunchRecord) -> None:
+        from asyncrun.clients.patience import patiently
+
+        ref, grace = record.ref, self._operator.termination_grace_period
+        self._log.info(
+            "Pod %s of try %d is not taken over but deleted: its task was cleared while it was deferred",
+            ref, record.try_number,
+        )  # fmt: skip
+        try:
+            await patiently(lambda: pods.delete(ref.name, uid=ref.uid, grace_seconds=grace), self._say)
+        except RemoteError as error:
+            self._log.error("Pod %s could not be deleted and may still be running: %s", ref, error)
 
     def _say(self, why: str) -> None:
         self._log.warning("%s", why)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from asyncrun.model.pod_xcom import SIDECAR_NAME
 from asyncrun.operators import ending
+from asyncrun.operators.pod_callbacks import needs_worker
 from asyncrun.operators.running import Launched
 from asyncrun.spec.deadline import Limit, limit_of
 from asyncrun.spec.values import as_bool
@@ -31,9 +33,9 @@ def pod_watch(operator: Any, base: type, launched: Launched, pod: Pod, settings:
     from asyncrun.model.pod_watch import PodWatch
 
     limit = _limit(operator.execution_timeout)
-    in_triggerer, why = False, "The worker waits and ends the task: deferrable=False."
-    if as_bool("deferrable", operator.deferrable):
-        in_triggerer, why = ending.decide(ending.collect(operator, base), settings.end_in_triggerer)
+    in_triggerer, why = False, "The worker waits and ends the task."
+    if as_bool("deferrable", operator.deferrable) and not needs_worker(operator):
+        in_triggerer, why = ending.decide(_ending_facts(operator, base), settings.end_in_triggerer)
     now = time.time()
     return PodWatch(
         ref=launched.ref,
@@ -42,7 +44,7 @@ def pod_watch(operator: Any, base: type, launched: Launched, pod: Pod, settings:
         launched_at=launched.began if launched.is_new else now,
         base=operator.base_container_name,
         logs=chosen_logs(operator, pod),
-        prefixed=as_bool("container_name_log_prefix_enabled", operator.container_name_log_prefix_enabled),
+        prefixed=_is_prefixed(operator),
         schedule_timeout=float(operator.schedule_timeout_seconds),
         startup_timeout=float(operator.startup_timeout_seconds),
         events_on_startup=as_bool("log_events_on_startup", operator.log_events_on_startup),
@@ -55,6 +57,23 @@ def pod_watch(operator: Any, base: type, launched: Launched, pod: Pod, settings:
         wants_xcom=bool(operator.do_xcom_push),
         end_in_triggerer=in_triggerer,
         end_reason=why,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PodEndingFacts(ending.EndingFacts):
+    callbacks: bool = field(default=False, metadata={"needs": "it has callbacks for its pod"})
+
+
+def _ending_facts(operator: Any, base: type) -> _PodEndingFacts:
+    facts = asdict(ending.collect(operator, base))
+    return _PodEndingFacts(**facts, callbacks=bool(operator.callbacks))
+
+
+def _is_prefixed(operator: Any) -> bool:
+    """As upstream: what a ``log_formatter`` returns is the whole line."""
+    return operator.log_formatter is None and as_bool(
+        "container_name_log_prefix_enabled", operator.container_name_log_prefix_enabled
     )
 
 

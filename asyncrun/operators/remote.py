@@ -169,13 +169,18 @@ def ask_from_signal(
         pool.shutdown(wait=False)
 
 
-def wait_here(trigger: Any) -> Any:
+def wait_here(trigger: Any, begun: Callable[[], None] | None = None) -> Any:
     """
     Drive a trigger to its event in this process (``deferrable=False``).
 
+    :param begun: called first, in the task that drives it: whoever cancels that task ends the waiting.
     :return: the event's payload, or the name of the end state for an event that ends the task.
     """
-
     from asyncrun.triggers.base import run_inline
 
-    return asyncio.run(run_inline(trigger)).payload
+    async def drive() -> Any:
+        if begun is not None:
+            begun()
+        return await run_inline(trigger)
+
+    return asyncio.run(drive()).payload

@@ -63,6 +63,8 @@ class RunOperator(BaseOperator):
     ref_type: ClassVar[type[EcsTaskRef] | type[PodRef]]
     _ref: Any = None
     _killed = _stopped = False
+    _waited_here = False
+    """The end was waited for in this worker: it is no resume after a deferral."""
 
     def _check(self) -> None:
         """
@@ -107,6 +109,10 @@ class RunOperator(BaseOperator):
 
     def _waits_in_triggerer(self) -> bool:
         return self._flag("deferrable")
+
+    def _wait_here(self, watch: Any) -> Any:
+        """Wait for the end in this worker; the event's payload."""
+        return remote.wait_here(self._trigger(watch))
 
     def _stops_on_failure(self) -> bool:
         """Whether a run that nobody waits for any more, because this task failed, is to be stopped."""
@@ -161,8 +167,8 @@ class RunOperator(BaseOperator):
                 self._defer(watch, settings, notes)
             self.log.info("Waiting for %s %s in the worker", self.what, launched.ref)
             with airflow_errors():
-                event = remote.wait_here(self._trigger(watch))
-            done = True  # whatever the end is: there is nothing left to stop
+                event = self._wait_here(watch)
+            self._waited_here = done = True  # whatever the end is: there is nothing left to stop
             return self.execute_complete(context, event)
         except TaskDeferred:
             done = True

@@ -110,6 +110,11 @@ class StandIn(Control):
         self._process.stdout.close()
 
     @property
+    def address(self) -> str:
+        """Where the harness finds it."""
+        return self.url
+
+    @property
     def pid(self) -> int:
         """Of the server."""
         assert self._process is not None

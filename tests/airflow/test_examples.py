@@ -1,4 +1,4 @@
-"""Each example DAG in a real Airflow against the embedded AWS: what a new user sees."""
+"""Each example DAG in a real Airflow against the embedded AWS and Kubernetes: what a new user sees."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from asyncrun.local.airflow import LocalAirflow
+from asyncrun.local.demo.expectations import EXPECTATIONS, unmet
+from tests.airflow.pod_support import error_of, lines_of
 from tests.airflow.support import RunDag, container_lines, states, timestamps
 
 EXAMPLES = ("minimal", "lifecycle", "failure", "fan_out", "sidecar", "xcom", "skip", "on_failure_callback")
+POD_EXAMPLES = {expected.dag_id: expected for expected in EXPECTATIONS if expected.dag_id.startswith("pod_")}
 
 Ended = Callable[..., str]
 
@@ -18,7 +21,7 @@ Ended = Callable[..., str]
 @pytest.fixture(scope="module")
 def started(airflow: LocalAirflow, run_dag: RunDag) -> dict[str, str]:
     """All examples, started at once: run ids by DAG id."""
-    return {f"ecs_{name}": run_dag(f"ecs_{name}") for name in EXAMPLES}
+    return {dag_id: run_dag(dag_id) for dag_id in (*(f"ecs_{name}" for name in EXAMPLES), *POD_EXAMPLES)}
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def ended(airflow: LocalAirflow, started: dict[str, str]) -> Ended:
     """``ended(dag_id, state) -> run_id``, once it is over."""
 
     def wait(dag_id: str, state: str = "success") -> str:
-        airflow.expect(dag_id, started[dag_id], state, timeout=150)
+        airflow.expect(dag_id, started[dag_id], state, timeout=200)
         return started[dag_id]
 
     return wait
@@ -97,3 +100,47 @@ def test_failure_callback_gets_the_error(airflow: LocalAirflow, ended: Ended) ->
     run_id = ended("ecs_on_failure_callback", "failed")
     record = airflow.wait_for_log("ecs_on_failure_callback", run_id, "fails", "callback: ", timeout=10)
     assert "exited with code 1" in record.event
+
+
+@pytest.mark.parametrize("dag_id", POD_EXAMPLES)
+def test_pod_example_does_what_the_demo_expects(airflow: LocalAirflow, ended: Ended, dag_id: str) -> None:
+    expected = POD_EXAMPLES[dag_id]
+    run_id = ended(dag_id, expected.state)
+    tasks = airflow.task_instances(dag_id, run_id)
+    logs = {ti.label: airflow.logs(dag_id, run_id, ti.task_id, ti.try_number, ti.map_index) for ti in tasks}
+    assert unmet(expected, expected.state, tasks, logs) == []
+
+
+def test_every_example_is_expected_of_the_demo(airflow: LocalAirflow, started: dict[str, str]) -> None:
+    examples = {dag_id for dag_id in airflow.dags() if dag_id.startswith(("ecs_", "pod_"))}
+    assert examples == set(started) == {expected.dag_id for expected in EXPECTATIONS}
+
+
+POD_FAILURES = {
+    "exit_code": ("ContainerFailed", ["container 'base' exited with code 3", "KeyError: 'orders'"]),
+    "out_of_memory": ("ContainerFailed", ["container 'base' ran out of memory (limit 32Mi) and was killed"]),
+    "no_image": (
+        "NeverStarted",
+        ["image 'registry.invalid/no/such:image' of container 'base' cannot be pulled", "startup_timeout_seconds=5"],
+    ),
+    "no_secret": ("NeverStarted", ["Secret 'no-such-secret' does not exist in namespace 'airflow'"]),
+    "no_room": ("NeverStarted", ["no node can take the pod", "Insufficient memory", "schedule_timeout_seconds=5"]),
+}
+"""Class and texts of the error, by task."""
+
+
+@pytest.mark.parametrize("task_id", POD_FAILURES)
+def test_failed_pod_is_explained_with_what_to_do_next(airflow: LocalAirflow, ended: Ended, task_id: str) -> None:
+    records = airflow.logs("pod_failures", ended("pod_failures", "failed"), task_id)
+    kind, message = error_of(records)
+    expected, texts = POD_FAILURES[task_id]
+    assert kind == expected
+    assert [text for text in [*texts, "Next step: "] if text not in message] == [], message
+
+
+def test_sidecar_lines_are_told_apart_from_those_of_the_base_container(airflow: LocalAirflow, ended: Ended) -> None:
+    run_id = ended("pod_sidecar_xcom")
+    records = airflow.logs("pod_sidecar_xcom", run_id, "count")
+    assert lines_of(records, "base") == ["counting", "counted"]
+    assert lines_of(records, "proxy") == ["proxy is alive", "proxy ends"]
+    assert airflow.xcom("pod_sidecar_xcom", run_id, "count") == {"rows": 1204}

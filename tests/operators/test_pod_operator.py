@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from asyncrun.model.event import PodCompletionEvent
-from asyncrun.model.pod_watch import PodWatch
 from asyncrun.operators import errors
-from asyncrun.operators.pod import KubernetesPodOperator, Secret
+from asyncrun.operators.pod import Secret
+from tests.operators.pod_support import deferred, operator, pods
 from tests.operators.support import Ti, Worker
 from tests.support.kube_lab import NAMESPACE, KubeLab
-
-
-def operator(kube: KubeLab, script: str = "true", **arguments: Any) -> KubernetesPodOperator:
-    given: dict[str, Any] = {
-        "task_id": f"t{uuid.uuid4().hex[:6]}",
-        "image": "busybox",
-        "cmds": ["sh", "-c", script],
-        "config_file": str(kube.config),
-        "kubernetes_conn_id": None,
-        "namespace": NAMESPACE,
-        "deferrable": False,
-        **arguments,
-    }
-    return KubernetesPodOperator(**given)
-
-
-def pods(kube: KubeLab) -> list[dict[str, Any]]:
-    return list(kube.call("GET", f"/namespaces/{NAMESPACE}/pods")["items"])
-
-
-def deferred(worker: Worker, task: KubernetesPodOperator, context: dict[str, Any]) -> PodWatch:
-    with pytest.raises(TaskDeferred) as caught:
-        worker.execute(task, context)
-    assert caught.value.method_name == "execute_complete"
-    return PodWatch.from_dict(caught.value.trigger.serialize()[1]["watch"])
 
 
 def test_creates_announces_and_defers_without_any_credential(kube: KubeLab, worker: Worker) -> None:

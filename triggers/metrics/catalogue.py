@@ -43,6 +43,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 _WATCHED = ("kind", "cluster")
 _GROUP = ("region", "group")
 _BUDGET = ("api", "region", "account")
+_NAMESPACE = ("namespace",)
 
 WATCHERS = Metric(
     name="asyncrun.ecs.watchers", kind=Kind.GAUGE, unit="pollers", tags=("kind",),
@@ -84,6 +85,69 @@ DETECTION_LAG = Metric(
     meaning="from the end of a run, as ECS dates it, to our knowing; includes the difference of the clocks",
 )  # fmt: skip
 
+POD_WATCHERS = Metric(
+    name="asyncrun.pods.watchers", kind=Kind.GAUGE, unit="watchers", tags=_NAMESPACE,
+    meaning="shared watchers of pods that are alive, one per API access, namespace and label selector",
+)  # fmt: skip
+POD_SUBSCRIBERS = Metric(
+    name="asyncrun.pods.subscribers", kind=Kind.GAUGE, unit="triggers", tags=_NAMESPACE,
+    meaning="triggers that wait for news of a pod",
+)  # fmt: skip
+PODS = Metric(
+    name="asyncrun.pods.runs", kind=Kind.GAUGE, unit="pods", tags=_NAMESPACE, meaning="pods that triggers wait for"
+)
+PODS_POLLED = Metric(
+    name="asyncrun.pods.polled", kind=Kind.GAUGE, unit="pods", tags=_NAMESPACE,
+    meaning="of those, the ones asked for one by one: list or watch is forbidden, or they lost our labels",
+)  # fmt: skip
+POD_LISTS = Metric(
+    name="asyncrun.pods.lists", kind=Kind.COUNTER, unit="lists", tags=_NAMESPACE, meaning="complete listings"
+)
+POD_WATCHES = Metric(
+    name="asyncrun.pods.watches", kind=Kind.COUNTER, unit="watches", tags=_NAMESPACE, meaning="watches that were opened"
+)
+POD_CUTS = Metric(
+    name="asyncrun.pods.cuts", kind=Kind.COUNTER, unit="watches", tags=_NAMESPACE,
+    meaning="watches that broke, or were replaced because nothing came",
+)  # fmt: skip
+POD_EXPIRED = Metric(
+    name="asyncrun.pods.expired", kind=Kind.COUNTER, unit="answers", tags=_NAMESPACE,
+    meaning="answers that a place in the watch or a page of a list is no longer kept (410): each leads to a listing",
+)  # fmt: skip
+POD_GETS = Metric(
+    name="asyncrun.pods.gets", kind=Kind.COUNTER, unit="calls", tags=_NAMESPACE,
+    meaning="calls for single pods, which are few where pods can be watched",
+)  # fmt: skip
+POD_FAULTS = Metric(
+    name="asyncrun.pods.faults", kind=Kind.COUNTER, unit="requests", tags=_NAMESPACE,
+    meaning="requests of a watcher that failed, cuts and 410 included",
+)  # fmt: skip
+POD_RENEWALS = Metric(
+    name="asyncrun.pods.renewals", kind=Kind.COUNTER, unit="attempts", tags=_NAMESPACE,
+    meaning="attempts to renew the credentials because requests were refused",
+)  # fmt: skip
+POD_CRASHES = Metric(
+    name="asyncrun.pods.crashes", kind=Kind.COUNTER, unit="crashes", tags=_NAMESPACE,
+    meaning="crashes of a watcher, each a defect of asyncrun; it was started again",
+)  # fmt: skip
+POD_WATCH_AGE = Metric(
+    name="asyncrun.pods.watch_age", kind=Kind.GAUGE, unit="s", tags=_NAMESPACE, longest=True,
+    meaning="since a watch moved on last; bookmarks come about every 60 s",
+)  # fmt: skip
+PODS_SHELVED = Metric(
+    name="asyncrun.pods.shelved_bytes", kind=Kind.GAUGE, unit="bytes", tags=_NAMESPACE,
+    meaning="pods that are kept in memory though no trigger waits for them yet, about",
+)  # fmt: skip
+PODS_ENDED = Metric(
+    name="asyncrun.pods.ended", kind=Kind.COUNTER, unit="runs", tags=("verdict",), named_by="verdict",
+    meaning="pods of ours that ended, by verdict",
+)  # fmt: skip
+PODS_DETECTION_LAG = Metric(
+    name="asyncrun.pods.detection_lag", kind=Kind.TIMING, unit="ms",
+    meaning="from the end of a container, as Kubernetes dates it in whole seconds, to our knowing; includes the "
+    "kubelet's own delay and the difference of the clocks",
+)  # fmt: skip
+
 STREAMS = Metric(
     name="asyncrun.logs.streams", kind=Kind.GAUGE, unit="streams", tags=_GROUP, meaning="CloudWatch log streams read"
 )
@@ -101,6 +165,14 @@ EVENTS = Metric(
 REPEATED = Metric(
     name="asyncrun.logs.repeated", kind=Kind.COUNTER, unit="events", tags=_GROUP,
     meaning="log events that were read again: rounds overlap, for events that come late",
+)  # fmt: skip
+FOLLOWED = Metric(
+    name="asyncrun.logs.followed", kind=Kind.GAUGE, unit="containers",
+    meaning="containers of pods whose log has a connection of its own",
+)  # fmt: skip
+IN_TURNS = Metric(
+    name="asyncrun.logs.in_turns", kind=Kind.GAUGE, unit="containers",
+    meaning="those beyond `pod_log_follows`, whose logs are read in turns",
 )  # fmt: skip
 LINES = Metric(
     name="asyncrun.logs.lines", kind=Kind.COUNTER, unit="lines", meaning="lines written to Airflow's task logs"
@@ -128,7 +200,7 @@ CHANNEL_WAIT = Metric(
 
 CALLS = Metric(
     name="asyncrun.calls", kind=Kind.COUNTER, unit="calls", tags=_BUDGET, named_by="api",
-    meaning="calls to AWS, the SDK's own retries included",
+    meaning="calls to AWS, the SDK's own retries included, and to Kubernetes",
 )  # fmt: skip
 THROTTLED = Metric(
     name="asyncrun.calls_throttled", kind=Kind.COUNTER, unit="calls", tags=_BUDGET, named_by="api",
@@ -145,12 +217,14 @@ CALLS_WAITING = Metric(
 CALL_RATE = Metric(
     name="asyncrun.call_rate", kind=Kind.GAUGE, unit="calls/s", tags=_BUDGET, named_by="api",
     meaning="what the call budget allows now: less than the setting after throttled answers; a hash of the connection "
-    "stands for the account until AWS tells it",
+    "stands for the account until AWS tells it, and the API server's address for a cluster",
 )  # fmt: skip
 
 CATALOGUE: tuple[Metric, ...] = (
     WATCHERS, SUBSCRIBERS, RUNS, ROUND, ROUNDS, FAULTS, RENEWALS, CRASHES, ENDED, DETECTION_LAG,
-    STREAMS, STREAMS_MISSING, LOG_FAULTS, EVENTS, REPEATED, LINES, RECORDS, BYTES, SKIPPED, UNWRITTEN,
-    BACKLOG_BYTES, BACKLOG_LINES, CHANNEL_WAIT,
+    POD_WATCHERS, POD_SUBSCRIBERS, PODS, PODS_POLLED, POD_LISTS, POD_WATCHES, POD_CUTS, POD_EXPIRED, POD_GETS,
+    POD_FAULTS, POD_RENEWALS, POD_CRASHES, POD_WATCH_AGE, PODS_SHELVED, PODS_ENDED, PODS_DETECTION_LAG,
+    STREAMS, STREAMS_MISSING, LOG_FAULTS, EVENTS, REPEATED, FOLLOWED, IN_TURNS, LINES, RECORDS, BYTES, SKIPPED,
+    UNWRITTEN, BACKLOG_BYTES, BACKLOG_LINES, CHANNEL_WAIT,
     CALLS, THROTTLED, CALLS_WAITED, CALLS_WAITING, CALL_RATE,
 )  # fmt: skip

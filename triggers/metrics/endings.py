@@ -35,4 +35,6 @@ class Endings:
 
 
 endings = PerLoop(Endings)
-"""``endings()`` is those of the running event loop."""
+"""``endings()`` is those of ECS tasks in the running event loop."""
+pod_endings = PerLoop(Endings)
+"""The same of pods."""

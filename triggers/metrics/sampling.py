@@ -9,10 +9,12 @@ from typing import NamedTuple, TypeAlias
 from asyncrun.clients.budget import statistics as budget_statistics
 from asyncrun.triggers.logs.cloudwatch import reader_statistics
 from asyncrun.triggers.logs.emitter import emitter
+from asyncrun.triggers.logs.pods.slots import slot_statistics
 from asyncrun.triggers.metrics import catalogue as m
 from asyncrun.triggers.metrics.catalogue import Kind, Metric
-from asyncrun.triggers.metrics.endings import endings
-from asyncrun.triggers.registry import registry
+from asyncrun.triggers.metrics.endings import Endings, endings, pod_endings
+from asyncrun.triggers.registry import WatcherStatistics, registry
+from asyncrun.triggers.watch.pods.reflector import ReflectorStatistics
 from asyncrun.triggers.watch.polling import PollerStatistics
 
 # What every backend of Airflow takes in names and in tag values.
@@ -55,26 +57,54 @@ def take_samples() -> list[Sample]:
 
 def _watchers() -> Iterator[Sample]:
     for key, one in registry().statistics().items():
-        if not isinstance(poller := one.watcher, PollerStatistics):
-            continue
-        tags = {"kind": poller.kind, "cluster": poller.cluster}
-        yield Sample(m.WATCHERS, 1, key, tags)
-        yield Sample(m.SUBSCRIBERS, one.subscribers, key, tags)
-        yield Sample(m.CRASHES, one.restarts, key, tags)
-        if poller.kind == TASKS:
-            yield Sample(m.RUNS, poller.active, key, tags)
-        yield Sample(m.ROUND, poller.last_round_seconds, key, tags)
-        yield Sample(m.ROUNDS, poller.rounds, key, tags)
-        yield Sample(m.FAULTS, poller.faults, key, tags)
-        yield Sample(m.RENEWALS, poller.renewals, key, tags)
+        match one.watcher:
+            case PollerStatistics() as poller:
+                yield from _poller(key, one, poller)
+            case ReflectorStatistics() as reflector:
+                yield from _reflector(key, one, reflector)
+
+
+def _poller(key: Hashable, one: WatcherStatistics, poller: PollerStatistics) -> Iterator[Sample]:
+    tags = {"kind": poller.kind, "cluster": poller.cluster}
+    yield Sample(m.WATCHERS, 1, key, tags)
+    yield Sample(m.SUBSCRIBERS, one.subscribers, key, tags)
+    yield Sample(m.CRASHES, one.restarts, key, tags)
+    if poller.kind == TASKS:
+        yield Sample(m.RUNS, poller.active, key, tags)
+    yield Sample(m.ROUND, poller.last_round_seconds, key, tags)
+    yield Sample(m.ROUNDS, poller.rounds, key, tags)
+    yield Sample(m.FAULTS, poller.faults, key, tags)
+    yield Sample(m.RENEWALS, poller.renewals, key, tags)
+
+
+def _reflector(key: Hashable, one: WatcherStatistics, reflector: ReflectorStatistics) -> Iterator[Sample]:
+    tags = {"namespace": reflector.namespace}
+    yield Sample(m.POD_WATCHERS, 1, key, tags)
+    yield Sample(m.POD_SUBSCRIBERS, one.subscribers, key, tags)
+    yield Sample(m.POD_CRASHES, one.restarts, key, tags)
+    yield Sample(m.PODS, reflector.subscribed, key, tags)
+    yield Sample(m.PODS_POLLED, reflector.polled, key, tags)
+    yield Sample(m.POD_LISTS, reflector.lists, key, tags)
+    yield Sample(m.POD_WATCHES, reflector.watches, key, tags)
+    yield Sample(m.POD_CUTS, reflector.cuts, key, tags)
+    yield Sample(m.POD_EXPIRED, reflector.expired, key, tags)
+    yield Sample(m.POD_GETS, reflector.gets, key, tags)
+    yield Sample(m.POD_FAULTS, reflector.faults, key, tags)
+    yield Sample(m.POD_RENEWALS, reflector.renewals, key, tags)
+    yield Sample(m.POD_WATCH_AGE, reflector.resource_version_age, key, tags)
+    yield Sample(m.PODS_SHELVED, reflector.shelved_bytes, key, tags)
 
 
 def _endings() -> Iterator[Sample]:
-    ended = endings()
+    yield from _ended(endings(), m.ENDED, m.DETECTION_LAG)
+    yield from _ended(pod_endings(), m.PODS_ENDED, m.PODS_DETECTION_LAG)
+
+
+def _ended(ended: Endings, verdicts: Metric, lags: Metric) -> Iterator[Sample]:
     for verdict, count in ended.verdicts.items():
-        yield Sample(m.ENDED, count, verdict, {"verdict": verdict.value})
+        yield Sample(verdicts, count, verdict, {"verdict": verdict.value})
     for number, lag in enumerate(ended.take_lags()):
-        yield Sample(m.DETECTION_LAG, lag * 1000, number, {})
+        yield Sample(lags, lag * 1000, number, {})
 
 
 def _readers() -> Iterator[Sample]:
@@ -85,6 +115,9 @@ def _readers() -> Iterator[Sample]:
         yield Sample(m.LOG_FAULTS, one.failed, key, tags)
         yield Sample(m.EVENTS, one.events, key, tags)
         yield Sample(m.REPEATED, one.repeated, key, tags)
+    for key, slots in slot_statistics().items():
+        yield Sample(m.FOLLOWED, slots.following, key, {})
+        yield Sample(m.IN_TURNS, slots.in_turns, key, {})
 
 
 def _emitter() -> Iterator[Sample]:

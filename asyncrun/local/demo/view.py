@@ -34,6 +34,9 @@ TOLD = frozenset({"running", "deferred", "up_for_retry", *FINISHED})
 _ARN = re.compile(r"arn:aws[\w-]*:ecs:[^:\s]*:\d*:[a-z-]+/(?:[\w-]+/)?")
 """What stands before the id or the name in an ARN of ECS: most of a terminal's line, and the same in each."""
 
+LONGEST = 8
+"""Lines that are shown of one record that is not a container's. A diagnosis has three, a pod's definition a hundred."""
+
 PIPED_WIDTH = 140
 """Columns where nobody says how wide the output may be."""
 
@@ -49,6 +52,14 @@ def make_console() -> Console:
 def short(text: str) -> str:
     """ARNs of ECS without what is the same in all of them."""
     return _ARN.sub("", text)
+
+
+def cut(lines: list[str]) -> list[str]:
+    """At most ``LONGEST``, the last of which says how many are missing."""
+    if len(lines) <= LONGEST:
+        return lines
+    kept = LONGEST - 1
+    return [*lines[:kept], f"... ({len(lines) - kept} more lines in the task's log)"]
 
 
 def styled(state: str | None) -> Text:
@@ -91,8 +102,8 @@ class LiveView:
         style = "" if is_from_container(record) else "dim"
         if record.level in {"error", "critical"}:
             style = "red"
-        text = record.event if is_from_container(record) else short(record.event)
-        for line in text.split("\n"):
+        lines = record.event.split("\n") if is_from_container(record) else cut(short(record.event).split("\n"))
+        for line in lines:
             self._print(f"{ti.dag_id}.{ti.label}", Text.from_ansi(line, style=style))
 
     def _print(self, source: str, line: Text) -> None:

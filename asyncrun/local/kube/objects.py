@@ -33,6 +33,9 @@ _PERMANENT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePer
 
 _LISTS = ("labels", "annotations", "finalizers", "ownerReferences")
 
+_GENERATED = 58
+"""Characters of ``generateName`` that are used."""
+
 _FINAL = ("Succeeded", "Failed")
 
 
@@ -97,7 +100,7 @@ class Objects:
             raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
         name = metadata.pop("name", None)
         if not name and metadata.get("generateName"):
-            name = metadata["generateName"] + suffix()
+            name = metadata["generateName"][:_GENERATED] + suffix()
         return {
             **({"name": name} if name else {}),
             **({"namespace": call.namespace} if call.resource.namespaced else {}),
@@ -170,6 +173,8 @@ class Objects:
         elif resource.key == "pods":
             changed = {**changed, "status": old.get("status", {})}
             validation.check_pod_update(old, changed)
+            if changed["spec"] != old["spec"]:
+                metadata["generation"] = old["metadata"].get("generation", 1) + 1
         else:
             validation.check_metadata(resource, changed)
         if call.query.get("dryRun") == "All":
@@ -274,5 +279,7 @@ def _with_defaults(kind: str, obj: Json) -> Json:
     if kind == "resourcequotas":
         return {**obj, "status": obj.get("status") or {}}
     if kind == "namespaces":
-        return {**obj, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
+        labels = {**(obj["metadata"].get("labels") or {}), "kubernetes.io/metadata.name": obj["metadata"]["name"]}
+        metadata = {**obj["metadata"], "labels": labels}
+        return {**obj, "metadata": metadata, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
     return obj

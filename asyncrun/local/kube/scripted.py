@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,9 @@ from asyncrun.local.kube.scripts import ANNOTATION, Script, ScriptedLog, Wheel
 from asyncrun.local.kube.store import Json, Store, now, record_event
 
 __all__ = ["ScriptedNode", "Script", "ScriptedLog", "ANNOTATION"]
+
+_KEPT = 10_000
+"""Removed pods whose truth is kept."""
 
 
 class ScriptedNode:
@@ -27,6 +31,7 @@ class ScriptedNode:
         self._wheel = Wheel()
         self._store: Store | None = None
         self._pods: dict[str, _PlayedPod] = {}
+        self._removed: deque[Json] = deque(maxlen=_KEPT)  # what those played that are no more
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, store: Store) -> None:
@@ -52,11 +57,24 @@ class ScriptedNode:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         self._pods.clear()
+        self._removed.clear()
 
     def log(self, pod_uid: str, container: str, *, previous: bool) -> ScriptedLog | None:
         """Of a container that has started."""
         played = self._pods.get(pod_uid)
         return None if played is None or previous else played.logs.get(container)
+
+    async def fault(self, name: str, arguments: Json) -> Json:
+        """
+        ``truth``: what really happened, as ``pods``: of each ``uid``, ``name``, ``deleted`` (whether somebody deleted
+        it while it ran) and ``containers``, by name: ``lines`` (when each was written), ``ended``, ``told`` (when the
+        API began to show that end) and ``exit_code``. Times are seconds since the epoch, None: not yet.
+
+        :raises ValueError: it does not know that one.
+        """
+        if name != "truth" or arguments:
+            raise ValueError(f"a scripted node knows no {name}")
+        return {"pods": [*self._removed, *(played.truth() for played in self._pods.values())]}
 
     def _see(self, kind: str, pod: Json) -> None:
         uid = pod["metadata"]["uid"]
@@ -65,6 +83,7 @@ class ScriptedNode:
             played = self._pods.pop(uid, None)
             if played is not None:
                 played.gone()
+                self._removed.append(played.truth())
         elif uid not in self._pods and (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}:
             self._pods[uid] = _PlayedPod(self._store, self._wheel, pod, Script.of(pod, self._usual))
         elif "deletionTimestamp" in pod["metadata"] and uid in self._pods:
@@ -82,7 +101,10 @@ class _PlayedPod:
         self._images = {one["name"]: one["image"] for one in [*(spec.get("initContainers") or ()), *spec["containers"]]}
         self._states: dict[str, Json] = {name: {"waiting": {"reason": "ContainerCreating"}} for name in self._images}
         self._started: dict[str, float] = {}
+        self._exit_codes: dict[str, int] = {}
+        self._told: dict[str, float] = {}
         self._deleting = False
+        self._cut_short = False
         self._stopped = False
         self._began = now()
         wheel.at(0, self._schedule)
@@ -99,6 +121,7 @@ class _PlayedPod:
             self._deleting = True
             for name, state in self._states.items():
                 if "running" in state:
+                    self._cut_short = True
                     self._end(name, 143)
             phase = "Failed" if self.logs else "Pending"
             self._wheel.at(self._script.status_delay, lambda: self._write(phase))
@@ -145,6 +168,7 @@ class _PlayedPod:
     def _end(self, name: str, exit_code: int) -> None:
         log = self.logs[name]
         log.end(time.time())
+        self._exit_codes[name] = exit_code
         self._states[name] = {
             "terminated": {
                 "exitCode": exit_code,
@@ -188,6 +212,22 @@ class _PlayedPod:
             "containerStatuses": self._statuses(self._mains),
         }
         self._store.update("pods", {**pod, "status": status})
+        for name, state in self._states.items():
+            if "terminated" in state:
+                self._told.setdefault(name, time.time())
+
+    def truth(self) -> Json:
+        """See ``ScriptedNode.fault``."""
+        containers = {
+            name: {
+                "lines": log.stamps(),
+                "ended": log.ended,
+                "told": self._told.get(name),
+                "exit_code": self._exit_codes.get(name),
+            }
+            for name, log in self.logs.items()
+        }
+        return {"uid": self._uid, "name": self._name, "deleted": self._cut_short, "containers": containers}
 
     def _statuses(self, names: list[str]) -> list[Json]:
         return [

@@ -84,6 +84,20 @@ class ScriptedLog:
         """Nothing is written from then on (UNIX time)."""
         self._ended = moment
 
+    @property
+    def ended(self) -> float | None:
+        """When the container ended, UNIX time."""
+        return self._ended
+
+    def stamps(self) -> list[float]:
+        """When each line so far was written, UNIX time."""
+        return [self._written_at(at) / 1e9 for at in range(self._written())]
+
+    def _written_at(self, at: int) -> int:
+        """Nanoseconds since the epoch."""
+        script = self._script
+        return int((self._started + at // script.burst * script.interval) * 1e9) + at % script.burst
+
     def _written(self) -> int:
         script, moment = self._script, time.time()
         if self._ended is not None:
@@ -110,8 +124,7 @@ class ScriptedLog:
 
     def _line_at(self, at: int) -> bytes:
         script = self._script
-        nanoseconds = int((self._started + at // script.burst * script.interval) * 1e9) + at % script.burst
-        seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+        seconds, fraction = divmod(self._written_at(at), 1_000_000_000)
         moment = datetime.fromtimestamp(seconds, UTC)
         size = max(script.size, 12)
         text = self._text or f"{self._name} {at}".ljust(size, ".")[:size].encode()

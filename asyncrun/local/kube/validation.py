@@ -104,10 +104,23 @@ def check_pod_update(old: Json, new: Json) -> None:
     causes = list(metadata_causes(new))
     if new["metadata"].get("name") != old["metadata"]["name"]:
         causes.append(Cause.invalid("metadata.name", new["metadata"].get("name", ""), "field is immutable"))
-    if _fixed(new.get("spec") or {}) != _fixed(old["spec"]):
+    spec = new.get("spec") or {}
+    causes += _deadline_causes(old["spec"].get("activeDeadlineSeconds"), spec.get("activeDeadlineSeconds"))
+    if _fixed(spec) != _fixed(old["spec"]):
         causes.append(Cause.forbidden("spec", _UPDATE_TEXT))
     if causes:
         raise invalid("Pod", old["metadata"]["name"], causes)
+
+
+def _deadline_causes(old: int | None, new: int | None) -> Iterator[Cause]:
+    """A running pod's deadline can be set and brought forward, no more."""
+    field = "spec.activeDeadlineSeconds"
+    if new is None and old is not None:
+        yield Cause.invalid(field, "null", "must not update from a positive integer to nil value")
+    elif new is not None and not 0 <= new <= 2147483647:
+        yield Cause.invalid(field, new, "must be between 0 and 2147483647, inclusive")
+    elif new is not None and old is not None and new > old:
+        yield Cause.invalid(field, new, "must be less than or equal to previous value")
 
 
 def _fixed(spec: Json) -> Json:

@@ -89,6 +89,8 @@ class Verbs:
             return json_answer(self._objects.evict(call), 201)
         if which[:2] == ("pods", "exec"):
             return await execute(request, call, self._node, self._objects.get(call))
+        if which[:2] in {("pods", "attach"), ("pods", "portforward")}:
+            raise ApiError(501, "NotImplemented", f"{call.subresource} is not imitated by the embedded Kubernetes")
         raise no_such_resource()
 
     async def _watch(self, request: BaseRequest, call: Call) -> web.StreamResponse:

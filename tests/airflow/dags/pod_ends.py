@@ -10,7 +10,7 @@ from airflow.sdk import DAG, Asset
 
 from asyncrun.operators.pod import KubernetesPodOperator
 
-FAILS = "echo reading orders of try $TRY; echo 2 of 3 done; echo 'disk is full' >&2; exit 3"
+FAILS = "echo reading orders of try $TRY; echo 2 of 3 done; echo disk is full; exit 3"
 WRITES = """echo first; echo '{"rows": 1204, "table": "orders"}' > /airflow/xcom/return.json; echo the last"""
 
 
@@ -33,7 +33,7 @@ def pod(task_id: str, program: str, **more: Any) -> KubernetesPodOperator:
 
 
 with DAG("e2e_pod_ends", schedule=None):
-    pod("plain", WRITES, do_xcom_push=False)
+    pod("plain", "echo first; echo the last", do_xcom_push=False)
     pod("value", WRITES, do_xcom_push=True)
     pod("callback", WRITES, do_xcom_push=True, on_success_callback=tell)
     pod("outlet", WRITES, do_xcom_push=True, outlets=[Asset("e2e://pod")])

@@ -406,12 +406,13 @@ class TestOutages:
             before = loop.time()
             assert await get(kube) == "u-1"
             assert loop.time() - before > 0.9
-            with pytest.raises(NotFound):  # logs have a budget of their own
-                async with kube.pods("ns").log("q", "main", follow=False, silence=1):
-                    pass
+            for follow in (True, False):  # each has a budget of its own
+                with pytest.raises(NotFound):
+                    async with kube.pods("ns").log("q", "main", follow=follow, silence=1):
+                        pass
         found = {key[2]: one for key, one in statistics().items() if key[0] == server.url}
         assert {group: (one.calls, one.throttled) for group, one in found.items()} == {
-            Group.KUBE: (2, 1), Group.KUBE_LOGS: (1, 0)
+            Group.KUBE: (2, 1), Group.KUBE_LOGS: (1, 0), Group.KUBE_LOG_READS: (1, 0)
         }  # fmt: skip
 
 

@@ -99,7 +99,6 @@ async def test_a_value_that_is_no_json_is_told_with_its_place(pods: PodsApi) -> 
         value_of(handed, container="base")
 
 
-@pytest.mark.xfail(raises=TimeoutError, reason="the embedded node does not see a deadline that is set while it runs")
 async def test_a_container_that_stays_is_ended_so_that_the_value_arrives(pods: PodsApi) -> None:
     proxy = {
         "name": "proxy",

@@ -12,7 +12,7 @@ from asyncrun.triggers.logs.pods.instances import Instance, Instances
 from asyncrun.triggers.logs.pods.intake import Request, Trouble
 from asyncrun.triggers.logs.pods.reading import Answer, Host, Reader
 from asyncrun.triggers.logs.pods.slots import Slot
-from asyncrun.triggers.wakeup import Wakeup
+from asyncrun.triggers.wakeup import Wakeup, is_due
 
 _RETRY = Backoff(first=1.0, longest=20.0)
 _DENIED_RETRY = 60.0  # s
@@ -20,6 +20,7 @@ _LIVED = 10.0  # s; a connection that held that long was no failure
 _SAY_AFTER = 3  # failures in a row
 # The kubelet answers by what it knows, and tells the API server some moments later.
 _STATUS_LAG = 1.0  # s
+_END_LAG = 2.5  # s; between the end of a follow and the status that says why (a3, a4: 2 s at most, in either order)
 _REFUSALS = 3  # in a row, until a log is believed to be gone: containerd or the kubelet may just be starting
 _WAITING_POLL = 5.0  # s
 
@@ -43,9 +44,11 @@ class ContainerFollower:
         self._news = Wakeup()
         self._slot: Slot | None = None
         self._failures = self._idle = 0
+        self._may_restart = True
 
     def look(self, pod: Pod) -> None:
         """Take a state of the pod."""
+        self._may_restart = pod.spec.restart_policy != "Never" or self._container in pod.sidecars()
         if not self.instances.look(pod):
             return
         self._news.set()
@@ -151,12 +154,26 @@ class ContainerFollower:
             if answer.whole:
                 self._complete(instance)
         elif answer.request.follow:
-            # A kubelet's restart, or the container's end, which the status will tell.
             instance.closed = instance.ended and clean
-            await self._news.wait(self._pause())
+            await self._status_of(instance)
         elif answer.whole and not answer.new:
             # All that was written before it began has been read.
             self._reader.settle()
+
+    async def _status_of(self, instance: Instance) -> None:
+        """
+        A follow ended by itself: mostly because the container has, which the status tells within about 2 s. Where it
+        does not, it was something else (a kubelet's restart), and the following goes on.
+
+        A container that may be restarted is not waited for: its next instance's log would soon take the place of this
+        one's, whose end has still to be read a second time.
+        """
+        if self._may_restart:
+            await self._news.wait(self._pause())
+            return
+        give_up_at = _now() + max(_END_LAG, self._pause())
+        while not instance.ended and not is_due(give_up_at):
+            await self._news.wait(give_up_at - _now())
 
     def _complete(self, instance: Instance) -> None:
         instance.read = True
@@ -264,3 +281,7 @@ class ContainerFollower:
         if self._slot is not None:
             self._slot.close()
             self._slot = None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

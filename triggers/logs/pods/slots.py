@@ -99,6 +99,9 @@ class _Slots:
             del self._by_cluster[key]
         return self._by_cluster.setdefault(cluster, FollowSlots())
 
+    def statistics(self) -> dict[Hashable, SlotStatistics]:
+        return {cluster: slots.statistics() for cluster, slots in self._by_cluster.items()}
+
 
 _slots = PerLoop(_Slots)
 
@@ -110,3 +113,8 @@ def slots_of(cluster: Hashable) -> FollowSlots:
     :param cluster: what tells it from others.
     """
     return _slots().of(cluster)
+
+
+def slot_statistics() -> dict[Hashable, SlotStatistics]:
+    """The running event loop's, by cluster."""
+    return _slots().statistics()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 
 from asyncrun.clients.kube_api import PodsApi
 from asyncrun.model.pod import Pod
@@ -58,6 +58,7 @@ class PodLog:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._broken: set[str] = set()
         self._closed = False
+        self._endless: frozenset[str] = frozenset()
 
     def look(self, pod: Pod) -> None:
         """Take a state of the pod. Those of another uid are left out."""
@@ -68,19 +69,23 @@ class PodLog:
             if name not in self._tasks and follower.instances.next() is not None:
                 self._start(name, follower)
 
-    async def drain(self) -> Drained:
+    async def drain(self, *, endless: Collection[str] = ()) -> Drained:
         """
         Read on until the log of every chosen container is complete, and say what is missing.
+
+        :param endless: containers that go on though the run has ended: their end is not waited for.
 
         It takes at most about ``logs_drain_limit`` while the API server answers, and ``logs_outage_limit`` more while
         it does not; longer while new lines of containers that have ended come.
         """
-        began = _now()
+        began, self._endless = _now(), frozenset(endless)
         self._rule = PodDrainRule(began, limit=self.settings.logs_drain_limit, patience=self.settings.logs_outage_limit)
         while True:
             decision = self._rule.decide(_now(), complete=all(map(self._is_through, self._followers)))
             if decision.end is not None:
                 drained = self._drained(decision.end, _now() - began)
+                for name in self._endless & self._followers.keys():
+                    self._say("info", f"Container {name} goes on, and its log is not followed any further")
                 await self.close()
                 return drained
             await self._changed.wait(decision.wait)
@@ -152,6 +157,8 @@ class PodLog:
 
     def _is_through(self, name: str) -> bool:
         follower = self._followers[name]
+        if name in self._endless and not follower.instances.over:
+            return True
         return follower.instances.next() is None or not follower.readable or name in self._broken
 
     def _drained(self, end: End, waited: float) -> Drained:

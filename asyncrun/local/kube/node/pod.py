@@ -71,6 +71,8 @@ class LocalPod:
         self._shown_phase = status.PENDING
         self._judged: str | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._limit: float | None = None
+        self._began = 0.0
 
     # -- what it is ----------------------------------------------------------------------------------------------------
 
@@ -118,6 +120,8 @@ class LocalPod:
             self.current = pod  # else a change of our own has come back
         if "deletionTimestamp" in metadata:
             self.stop(Order("deleted", float(metadata.get("deletionGracePeriodSeconds") or 0)))
+        if self._began:
+            self._limit_time()
 
     def stop(self, order: Order) -> None:
         """It is to end. The first reason stays, unless it is removed; later ones can only hurry it."""
@@ -138,13 +142,23 @@ class LocalPod:
         self.network = status.Network(self.machine.host, self.machine.new_address())
         for container in self.containers:
             container.wait(self.first_reason)
+        self._began = asyncio.get_running_loop().time()
+        self._limit_time()
+
+    def _limit_time(self) -> None:
+        """``activeDeadlineSeconds`` count from the pod's start, those too that are set while it runs."""
         seconds = self.current["spec"].get("activeDeadlineSeconds")
-        if seconds is not None:
-            order = Order("deadline", self.grace, DEADLINE)
-            self._deadline = asyncio.get_running_loop().call_later(float(seconds), self.stop, order)
+        if seconds == self._limit or seconds is None:
+            return  # the API lets nobody take it away
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._limit = seconds
+        order = Order("deadline", self.grace, DEADLINE)
+        self._deadline = asyncio.get_running_loop().call_at(self._began + float(seconds), self.stop, order)
 
     def over(self) -> None:
         """Nothing of it runs any more."""
+        self._began = 0.0
         if self._deadline is not None:
             self._deadline.cancel()
         self.machine.rules.release(self.uid)

@@ -1,0 +1,328 @@
+"""
+What docs/permissions.md promises about Kubernetes: each feature works with exactly its verbs, and where one of them is
+missing it is said which, and what happens then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from msgspec.structs import replace
+
+from asyncrun.clients.config import load_settings
+from asyncrun.local.kube import Rule
+from asyncrun.operators import errors
+from tests.operators.pod_support import FOREVER, PodTries, alive, asked, deferred, ended, only, operator, pods, said
+from tests.operators.support import Worker
+from tests.support.kube_lab import KubeLab
+
+Permission = tuple[str, str]
+"""Verb and resource."""
+
+CREATE, GET, LIST, WATCH = (("create", "pods"), ("get", "pods"), ("list", "pods"), ("watch", "pods"))
+PATCH, DELETE, LOGS, EVENTS = (("patch", "pods"), ("delete", "pods"), ("get", "pods/log"), ("list", "events"))
+SEEING = {LIST, WATCH}
+
+
+class Stage:
+    """A cluster, credentials that may do what the Role says, and what was said."""
+
+    def __init__(self, kube: KubeLab, worker: Worker, said_so_far: Callable[[], str]) -> None:
+        self.kube, self.worker, self._said = kube, worker, said_so_far
+        self.text = ""
+        self.token = ""
+
+    def allow(self, permissions: set[Permission]) -> None:
+        """From now on, exactly that."""
+        rules = [Rule(namespace="airflow", verbs=(verb,), resources=(resource,)) for verb, resource in permissions]
+        self.token = self.kube.kube.control.add_token(rules, user="airflow", token=self.token)
+
+    def operator(self, script: str, **arguments: Any) -> Any:
+        config = self.kube.kubeconfig("limited", self.token)
+        given = {"config_file": str(config), "get_logs": False, "log_pod_spec_on_failure": False, "deferrable": True,
+                 "on_finish_action": "keep_pod", "termination_grace_period": 1, **arguments}  # fmt: skip
+        return operator(self.kube, script, **given)
+
+    def watched(self, task: Any, context: Any | None = None) -> tuple[Any, Any]:
+        """Created by someone who may, and watched with the Role: the context, and the trigger's event."""
+        context = context or self.worker.context(task)
+        role, config = task.config_file, self.kube.config
+        task.config_file = str(config)
+        watch = deferred(self.worker, task, context)
+        task.config_file = role
+        target = replace(watch.target, config_file=role)
+        return context, self.end_of(replace(watch, target=target))
+
+    def end_of(self, watch: Any) -> Any:
+        """What its trigger reports, which leaves the pod to a worker."""
+        return self.worker.call(self.kube.inline_event, replace(watch, end_in_triggerer=False))
+
+    def said(self) -> str:
+        self.text += self._said()
+        return self.text
+
+
+# -- the features: each is used, and its use checked -------------------------------------------------------------------
+
+
+def create(stage: Stage) -> None:
+    task = stage.operator(FOREVER)
+    deferred(stage.worker, task, stage.worker.context(task))
+    assert len(pods(stage.kube)) == 1
+
+
+def watch(stage: Stage) -> None:
+    _, event = stage.watched(stage.operator("exit 3"))
+    assert event["outcome"]["verdict"] == "failed", event["diagnosis"]
+
+
+def logs(stage: Stage) -> None:
+    stage.watched(stage.operator("echo hello from the pod", get_logs=True))
+    assert "hello from the pod" in stage.said()
+
+
+def short_xcom(stage: Stage) -> None:
+    _, event = stage.watched(stage.operator("echo 7 > /airflow/xcom/return.json", do_xcom_push=True))
+    assert event["result"] == "7", event["diagnosis"]
+
+
+def long_xcom(stage: Stage) -> None:
+    script = """(printf '"'; head -c 20000 /dev/zero | tr '\\0' x; printf '"') > /airflow/xcom/return.json"""
+    task = stage.operator(script, do_xcom_push=True)
+    context, event = stage.watched(task)
+    stage.allow({*SEEING, PATCH, LOGS})
+    assert stage.worker.call(task.execute_complete, context, event) == "x" * 20_000
+
+
+def events(stage: Stage) -> None:
+    stage.watched(stage.operator("exit 3", log_events_on_failure=True))
+    assert "Kubernetes event Started" in stage.said()
+
+
+def finished(stage: Stage, script: str, action: str) -> None:
+    """A pod whose task ends on a worker, which has the Role; whoever watched it may do everything."""
+    task = stage.operator(script, on_finish_action=action)
+    role, task.config_file = task.config_file, str(stage.kube.config)
+    context = stage.worker.context(task)
+    event = stage.end_of(deferred(stage.worker, task, context))
+    ended(stage.kube)
+    task.config_file = role
+    stage.worker.call(task.execute_complete, context, event)
+
+
+def delete_at_the_end(stage: Stage) -> None:
+    finished(stage, "true", "delete_pod")
+    stage.kube.until(lambda: not pods(stage.kube), 3)
+
+
+def keep_at_the_end(stage: Stage) -> None:
+    finished(stage, "true", "keep_pod")
+    assert only(stage.kube)["metadata"]["labels"].get("already_checked") == "True"
+
+
+def keep_what_is_not_active(stage: Stage) -> None:
+    finished(stage, "true", "delete_active_pod")
+    assert only(stage.kube)["metadata"]["labels"].get("already_checked") == "True"
+
+
+def kill(stage: Stage) -> None:
+    task = stage.operator(FOREVER)
+    role, task.config_file = task.config_file, str(stage.kube.config)
+    deferred(stage.worker, task, stage.worker.context(task))
+    task.config_file = role
+    stage.worker.call(task.on_kill)
+    assert alive(stage.kube) == []
+
+
+def timed_out(stage: Stage, action: str) -> None:
+    task = stage.operator("sleep 20", execution_timeout=timedelta(seconds=1), on_finish_action=action)
+    _, event = stage.watched(task)
+    stage.text += str(event["diagnosis"])
+    assert event["outcome"]["stop_cause"] == "deadline"
+    assert not event["outcome"].get("not_ended"), event["diagnosis"]
+
+
+def delete_at_the_deadline(stage: Stage) -> None:
+    timed_out(stage, "delete_pod")
+
+
+def keep_at_the_deadline(stage: Stage) -> None:
+    timed_out(stage, "keep_pod")
+    assert only(stage.kube)["status"]["reason"] == "DeadlineExceeded"
+
+
+def reattach(stage: Stage, *, noted: bool) -> None:
+    task = stage.operator(FOREVER)
+    tries = PodTries(stage.kube, stage.worker, "permissions")
+    role, task.config_file = task.config_file, str(stage.kube.config)
+    ref = tries.dies(task)
+    if not noted:
+        tries.store.rows.clear()
+    task.config_file = role
+    assert tries.deferred(task).ref == ref
+
+
+def reattach_by_the_note(stage: Stage) -> None:
+    reattach(stage, noted=True)
+
+
+def reattach_by_labels(stage: Stage) -> None:
+    reattach(stage, noted=False)
+
+
+def show_the_definition(stage: Stage) -> None:
+    task = stage.operator("exit 3", log_pod_spec_on_failure=True)
+    role, task.config_file = task.config_file, str(stage.kube.config)
+    context = stage.worker.context(task)
+    event = stage.end_of(deferred(stage.worker, task, context))
+    task.config_file = role
+    with pytest.raises(errors.ContainerFailed):
+        stage.worker.call(task.execute_complete, context, event)
+    assert "The definition of pod" in stage.said()
+
+
+@dataclass(frozen=True)
+class Feature:
+    """
+    What works with exactly these permissions.
+
+    :param without: by permission, what is said where it is missing, and whether the feature works all the same.
+    :param misses: what it says even so that it lacks.
+    """
+
+    use: Callable[[Stage], None]
+    needs: frozenset[Permission]
+    without: dict[Permission, tuple[str, bool]]
+    misses: Permission | None = None
+
+
+def verb(permission: Permission) -> str:
+    return f"must allow the verb '{permission[0]}' on '{permission[1]}' in a Role there"
+
+
+FEATURES = [
+    Feature(create, frozenset({CREATE}), {CREATE: (verb(CREATE), False)}),
+    Feature(watch, frozenset({LIST, WATCH, GET}), {LIST: (verb(LIST), True), WATCH: (verb(WATCH), True),
+                                                   GET: ("", True)}),
+    Feature(watch, frozenset({GET}), {GET: (r"must allow the verb '\w+' on 'pods' in a Role there", False)},
+            misses=LIST),
+    Feature(logs, frozenset({*SEEING, LOGS}), {LOGS: ("permission to get pods/log in namespace airflow", False)}),
+    Feature(short_xcom, frozenset(SEEING), {}),
+    Feature(long_xcom, frozenset({*SEEING, LOGS}), {LOGS: (verb(LOGS), False)}),
+    Feature(events, frozenset({*SEEING, EVENTS}), {
+        EVENTS: ("with the permission to list events in namespace 'airflow' they would show", False)}),
+    Feature(delete_at_the_end, frozenset({DELETE}), {DELETE: (verb(DELETE), False)}),
+    Feature(keep_at_the_end, frozenset({PATCH}), {PATCH: (verb(PATCH), False)}),
+    Feature(keep_what_is_not_active, frozenset({GET, PATCH}), {GET: (verb(GET), True), PATCH: (verb(PATCH), False)}),
+    Feature(kill, frozenset({DELETE}), {DELETE: (verb(DELETE), False)}),
+    Feature(delete_at_the_deadline, frozenset({*SEEING, GET, DELETE}), {DELETE: (verb(DELETE), False)}),
+    Feature(keep_at_the_deadline, frozenset({*SEEING, PATCH}), {PATCH: (verb(PATCH), False)}),
+    Feature(reattach_by_the_note, frozenset({GET}), {GET: (verb(GET), False)}),
+    Feature(reattach_by_labels, frozenset({LIST}), {LIST: (verb(LIST), False)}),
+    Feature(show_the_definition, frozenset({GET, PATCH}), {GET: (verb(GET), False)}),
+]  # fmt: skip
+
+
+@pytest.fixture
+def stage(
+    kube: KubeLab, worker: Worker, monkeypatch: pytest.MonkeyPatch, capsys: Any, caplog: Any
+) -> Iterator[Stage]:
+    for name, value in {"ACCESS_GRACE": "1", "POD_POLL_INTERVAL": "0.2", "KILL_GRACE": "5"}.items():
+        monkeypatch.setenv(f"AIRFLOW__ASYNCRUN__{name}", value)
+    load_settings.cache_clear()
+
+    def said_so_far() -> str:
+        text = said(capsys, caplog)
+        caplog.clear()
+        return text
+
+    yield Stage(kube, worker, said_so_far)
+    load_settings.cache_clear()
+
+
+def name_of(feature: Feature) -> str:
+    return f"{feature.use.__name__} with {' '.join(sorted('-'.join(one) for one in feature.needs))}"
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=name_of)
+def test_a_feature_works_with_exactly_its_verbs(stage: Stage, feature: Feature) -> None:
+    stage.allow(set(feature.needs))
+    feature.use(stage)
+    text = stage.said()
+    assert text.count("must allow the verb") == (feature.misses is not None)
+    assert feature.misses is None or verb(feature.misses) in text
+
+
+MISSING = [(feature, permission) for feature in FEATURES for permission in feature.without]
+
+
+@pytest.mark.parametrize(
+    ("feature", "missing"), MISSING, ids=lambda one: "-".join(one) if isinstance(one, tuple) else name_of(one)
+)
+def test_where_one_is_missing_it_is_said_which_and_who_must_act(
+    stage: Stage, feature: Feature, missing: Permission
+) -> None:
+    stage.allow(set(feature.needs) - {missing})
+    text, works = feature.without[missing]
+    raised = ""
+    try:
+        feature.use(stage)
+    except (Exception, pytest.fail.Exception) as error:
+        raised = f"{error}"
+        assert not works, raised
+    else:
+        assert works
+    assert re.search(text, stage.said() + raised), stage.said() + raised
+
+
+def roles() -> dict[str, set[Permission]]:
+    """The Roles in the documentation, by name."""
+    text = (Path(__file__).parents[2] / "docs" / "permissions.md").read_text()
+    found = {}
+    for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+        role = yaml.safe_load(block)
+        assert (role["kind"], role["apiVersion"]) == ("Role", "rbac.authorization.k8s.io/v1")
+        found[role["metadata"]["name"]] = {
+            (verb, resource) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
+        }
+    return found
+
+
+def test_the_documented_roles_are_the_sum_of_the_features_and_no_more() -> None:
+    whole = set().union(*(feature.needs for feature in FEATURES))
+    documented = roles()
+    assert documented["asyncrun"] == whole
+    assert documented["asyncrun-worker"] | documented["asyncrun-triggerer"] == whole
+
+
+def test_the_documented_roles_of_workers_and_triggerers_are_enough(kube: KubeLab, stage: Stage) -> None:
+    """A long XCom, a log, events, callbacks' reads, an earlier try's pod and the end, with two identities."""
+    documented = roles()
+    control = kube.kube.control
+
+    def config(name: str) -> str:
+        rules = [Rule(namespace="airflow", verbs=(verb,), resources=(what,)) for verb, what in documented[name]]
+        return str(kube.kubeconfig(name, control.add_token(rules, user=name)))
+
+    script = """echo hello; (printf '"'; head -c 20000 /dev/zero | tr '\\0' x; printf '"') > /airflow/xcom/return.json"""
+    task = operator(kube, script, do_xcom_push=True, deferrable=True, config_file=config("asyncrun-worker"),
+                    log_events_on_failure=True)  # fmt: skip
+    tries = PodTries(kube, stage.worker, "roles")
+    tries.dies(task)
+    tries.store.rows.clear()
+    context = tries.context(task)
+    watched = deferred(stage.worker, task, context)
+    target = replace(watched.target, config_file=config("asyncrun-triggerer"))
+    event = stage.end_of(replace(watched, target=target))
+    assert stage.worker.call(task.execute_complete, context, event) == "x" * 20_000
+    kube.until(lambda: not pods(kube))
+    assert asked(kube, "create pods") == 1
+    refused = [one for one in control.requests() if one.status == 403]
+    assert refused == []

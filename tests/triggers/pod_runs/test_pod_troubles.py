@@ -1,0 +1,335 @@
+"""Starts that fail, ends that are not the program's, and a cluster that does not show everything. In virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from asyncrun.model.diagnosis import Cause
+from asyncrun.model.errors import AccessDenied, Unavailable
+from asyncrun.model.outcome import StopCause, Verdict
+from asyncrun.triggers.pod import PodTrigger
+from asyncrun.triggers.pod_run import PodRun
+from tests.support.triggers import event_of, said, start
+from tests.triggers.conftest import TaskLogReader
+from tests.triggers.pod_runs.shared_memory import (
+    SharedMemory,
+    at,
+    ended,
+    event,
+    running,
+    scheduled,
+    waiting,
+)
+from tests.triggers.pods.memory_kube import uid_of
+
+pytestmark = [pytest.mark.usefixtures("settings"), pytest.mark.looptime]
+
+
+@pytest.fixture
+async def memory(loop_closed: None) -> AsyncIterator[SharedMemory]:
+    made = SharedMemory()
+    yield made
+    assert made.users == 0
+
+
+def denied(verb: str, resource: str = "pods") -> AccessDenied:
+    text = f"Kubernetes denies 'u' to {verb} {resource}: allow the verb {verb!r} on {resource!r}."
+    return AccessDenied(text, service="kubernetes", code="Forbidden")
+
+
+async def virtual(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+class Clocked(PodTrigger):
+    """The deadlines are in the epoch's time, which stands still in virtual time."""
+
+    def open_run(self, settings: Any, task_log: Any) -> PodRun:
+        loop, began = asyncio.get_running_loop(), time.time()
+        zero = loop.time()
+        return PodRun(self._parsed, settings, task_log, clock=lambda: began + loop.time() - zero)
+
+
+async def end_of(memory: SharedMemory, **fields: Any) -> Any:
+    from asyncrun.model.event import PodCompletionEvent
+
+    made = Clocked(memory.trigger(**fields).watch)
+    made.trigger_id = 1
+    return PodCompletionEvent.from_dict((await event_of(made)).payload)
+
+
+# -- it does not start -------------------------------------------------------------------------------------------------
+
+UNSCHEDULABLE = "0/3 nodes are available: 3 Insufficient memory."
+
+
+async def test_no_node_within_the_schedule_timeout(memory: SharedMemory, task_log: TaskLogReader) -> None:
+    memory.put("Pending", conditions=scheduled(False, UNSCHEDULABLE), containerStatuses=[])
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    end = await end_of(memory, schedule_timeout=40, startup_timeout=500)
+    assert loop.time() - began == pytest.approx(40, abs=1)
+    assert (end.outcome.verdict, end.outcome.stop_cause) == (Verdict.NEVER_STARTED, StopCause.START)
+    assert end.diagnosis.cause is Cause.CAPACITY
+    assert "Insufficient memory" in end.diagnosis.text()
+    assert "schedule_timeout_seconds=40" in end.diagnosis.summary
+    assert "Insufficient memory" in said(task_log, 1)
+    assert memory.deleted_by_calls == [("p1", None)]
+
+
+@pytest.mark.parametrize(
+    ("status", "events", "words", "cause"),
+    [
+        (waiting("ImagePullBackOff", 'Back-off pulling image "busyboxx"'),
+         [event("Failed", 'Failed to pull image "busyboxx": 503 Service Unavailable')], "registry cannot be reached", Cause.IMAGE),
+        (waiting("CreateContainerConfigError", 'secret "db" not found'), [], "Secret 'db' does not exist", Cause.SECRET),
+        (waiting("ContainerCreating"),
+         [event("FailedMount", 'MountVolume.SetUp failed for volume "v" : secret "db" not found')], "FailedMount|db",
+         None),
+    ],
+    ids=["image", "missing secret", "volume"],
+)  # fmt: skip
+async def test_a_pod_that_does_not_start_in_time_says_why(
+    memory: SharedMemory, task_log: TaskLogReader, status: Any, events: Any, words: str, cause: Any
+) -> None:
+    memory.told[uid_of(1)] = events
+    memory.put("Pending", status)
+    end = await end_of(memory, startup_timeout=30)
+    assert end.outcome.verdict is Verdict.NEVER_STARTED
+    assert any(word in end.diagnosis.summary for word in words.split("|")), end.diagnosis.summary
+    assert cause is None or end.diagnosis.cause is cause
+    assert "startup_timeout_seconds=30" in end.diagnosis.summary
+    assert memory.deleted_by_calls
+
+
+async def test_an_image_name_that_is_none_is_given_up_at_once(memory: SharedMemory, task_log: TaskLogReader) -> None:
+    memory.put("Pending", waiting("InvalidImageName", "couldn't parse image name"))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    end = await end_of(memory, startup_timeout=300)
+    assert loop.time() - began < 5
+    assert end.outcome.verdict is Verdict.NEVER_STARTED
+    assert "waiting will not help" in end.diagnosis.summary
+
+
+async def test_the_startup_timeout_begins_when_a_node_was_found(memory: SharedMemory, task_log: TaskLogReader) -> None:
+    memory.put("Pending", conditions=scheduled(False, UNSCHEDULABLE), containerStatuses=[])
+    at(50, lambda: memory.put("Pending", waiting("ContainerCreating"), conditions=[{**scheduled()[0],
+                                                                                   "lastTransitionTime": None}]))  # fmt: skip
+    at(100, lambda: memory.put("Running"))
+    at(300, lambda: memory.put("Succeeded", ended()))
+    end = await end_of(memory, schedule_timeout=60, startup_timeout=60, logs=())
+    assert end.outcome.verdict is Verdict.SUCCEEDED
+
+
+async def test_events_that_are_forbidden_cost_words_and_no_run(memory: SharedMemory, task_log: TaskLogReader) -> None:
+    memory.fault = lambda operation: denied("list", "events") if operation == "events" else None
+    memory.put("Pending", waiting("ImagePullBackOff", "Back-off"))
+    end = await end_of(memory, startup_timeout=30)
+    assert end.outcome.verdict is Verdict.NEVER_STARTED
+    assert "with the permission to list events in namespace 'jobs' they would show" in end.diagnosis.text()
+    assert memory.count("events") == 1
+
+
+# -- how it ends -------------------------------------------------------------------------------------------------------
+
+
+async def test_out_of_memory_is_called_so(memory: SharedMemory, task_log: TaskLogReader) -> None:
+    memory.put()
+    at(5, lambda: memory.put("Failed", ended(137, "OOMKilled")))
+    end = await memory.completion(logs=())
+    assert (end.outcome.verdict, end.diagnosis.cause) == (Verdict.FAILED, Cause.OUT_OF_MEMORY)
+    assert "ran out of memory" in end.diagnosis.summary
+
+
+async def test_an_eviction_is_called_so(memory: SharedMemory, task_log: TaskLogReader) -> None:
+    memory.put()
+    message = "The node was low on resource: memory."
+    at(5, lambda: memory.put("Failed", ended(137), reason="Evicted", message=message))
+    end = await memory.completion(logs=())
+    assert end.outcome.verdict is Verdict.EVICTED
+    assert "low on resource: memory" in end.diagnosis.text()
+
+
+async def test_one_that_is_gone_before_it_was_seen_is_lost(memory: SharedMemory, task_log: TaskLogReader) -> None:
+    end = await memory.completion(logs=())
+    assert end.outcome.verdict is Verdict.LOST
+    assert "how the pod ended cannot be known: it is gone, and nobody saw how it ended" in end.diagnosis.summary
+
+
+async def test_the_base_container_decides_while_others_go_on(memory: SharedMemory, task_log: TaskLogReader) -> None:
+    memory.put("Running", running(), running("beside"))
+    at(5, lambda: memory.put("Running", ended(), running("beside")))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    end = await memory.completion(logs=())
+    assert end.outcome.verdict is Verdict.SUCCEEDED
+    assert loop.time() - began < 10
+
+
+async def test_an_end_that_others_share_the_step_with_still_has_its_log(
+    memory: SharedMemory, task_log: TaskLogReader
+) -> None:
+    """The first state that is seen is already the end: the log must have heard of it, too, before it is drained."""
+    memory.logs["p1", "base"] = b"2026-01-02T03:04:05.000000001Z hello\n"
+    for _ in range(20):
+        memory.put("Succeeded", ended())
+        end = await memory.completion()
+        assert end.outcome.verdict is Verdict.SUCCEEDED
+    assert task_log.lines("base") == ["hello"] * 20
+
+
+# -- a cluster that does not show everything ---------------------------------------------------------------------------
+
+
+async def test_where_list_and_watch_are_forbidden_the_pod_is_polled_and_that_is_said_once(
+    memory: SharedMemory, task_log: TaskLogReader
+) -> None:
+    memory.fault = lambda operation: denied(operation) if operation in ("list", "watch") else None
+    memory.put()
+    at(20, lambda: memory.put("Succeeded", ended()))
+    end = await memory.completion(logs=())
+    assert end.outcome.verdict is Verdict.SUCCEEDED
+    text = said(task_log, 1)
+    assert text.count("verb 'list' on 'pods'") == 1, text
+    assert memory.count("get") > 2
+
+
+async def test_where_a_webhook_has_removed_the_labels_the_pod_is_polled_and_that_is_said(
+    memory: SharedMemory, task_log: TaskLogReader
+) -> None:
+    memory.put(labels={})
+    at(20, lambda: memory.put("Failed", ended(4), labels={}))
+    end = await memory.completion(logs=())
+    assert end.outcome.exit_code == 4
+    assert said(task_log, 1).count("label") == 1, said(task_log, 1)
+
+
+async def test_where_logs_are_forbidden_the_run_ends_as_it_ended_and_that_is_said(
+    memory: SharedMemory, task_log: TaskLogReader
+) -> None:
+    memory.fault = lambda operation: denied("get", "pods/log") if operation == "log" else None
+    memory.put()
+    at(5, lambda: memory.put("Failed", ended(4)))
+    end = await memory.completion()
+    assert (end.outcome.exit_code, end.last_lines) == (4, ())
+    text = said(task_log, 1)
+    assert "The log of this pod cannot be read, and the run goes on without it" in text
+    assert "permission to get pods/log in namespace jobs" in text
+
+
+async def test_where_nothing_may_be_seen_it_is_given_up_after_the_grace_and_may_still_run(
+    memory: SharedMemory, task_log: TaskLogReader
+) -> None:
+    memory.fault = lambda operation: denied(operation) if operation in ("list", "watch", "get") else None
+    memory.put()
+    end = await memory.completion()
+    assert (end.outcome.verdict, end.outcome.stop_cause) == (Verdict.LOST, StopCause.ACCESS)
+    assert "can no longer be watched, and may still be running" in end.diagnosis.summary
+    assert "Whoever manages the cluster's permissions must restore access" in end.diagnosis.next_step
+    assert memory.deleted_by_calls == []
+
+
+async def test_a_cluster_that_is_away_for_minutes_fails_nothing(memory: SharedMemory, task_log: TaskLogReader) -> None:
+    memory.put()
+    away = Unavailable("The connection was refused.", service="kubernetes")
+
+    def begin() -> None:
+        memory.fault = lambda operation: away
+        memory.cut()
+
+    def finish() -> None:
+        memory.put("Succeeded", ended())
+        memory.fault = lambda operation: None
+
+    at(5, begin)
+    at(600, finish)
+    end = await memory.completion(logs=())
+    assert end.outcome.verdict is Verdict.SUCCEEDED
+    text = said(task_log, 1)
+    assert text.count("cannot be seen at the moment; the watching goes on") == 1
+    assert "can be seen again, after" in text
+
+
+async def test_the_deadline_is_enforced_where_the_delete_is_denied_and_says_that_it_may_run(
+    memory: SharedMemory, task_log: TaskLogReader
+) -> None:
+    memory.fault = lambda operation: denied("delete") if operation == "delete" else None
+    memory.put()
+    end = await end_of(memory, deadline=time.time() + 5, deadline_reason="execution_timeout=0:00:05", logs=())
+    assert end.outcome.stop_cause is StopCause.DEADLINE
+    assert "may still be running" in end.diagnosis.summary
+    assert "the verb 'delete' on 'pods'" in end.diagnosis.summary
+
+
+# -- defects, and rows of other releases -------------------------------------------------------------------------------
+
+
+class Defective(PodRun):
+    """A defect of ours that shows at each look."""
+
+    def _see(self, pod: Any) -> None:
+        raise ZeroDivisionError("a defect in the run")
+
+
+class OfDefective(PodTrigger):
+    opened = 0
+
+    def open_run(self, settings: Any, task_log: Any) -> PodRun:
+        self.opened += 1
+        return Defective(self._parsed, settings, task_log)
+
+
+@pytest.mark.expects_defect
+async def test_a_defect_that_stays_is_said_and_the_pod_is_not_left_behind(
+    memory: SharedMemory, task_log: TaskLogReader
+) -> None:
+    memory.put()
+    made = OfDefective(memory.trigger().watch)
+    made.trigger_id = 1
+    with pytest.raises(ZeroDivisionError, match="a defect in the run"):
+        await event_of(made)
+    assert made.opened == 3
+    assert memory.deleted_by_calls == [("p1", None)]
+    assert said(task_log, 1).count("A defect of asyncrun while watching (ZeroDivisionError") == 3
+
+
+async def test_a_row_of_a_newer_release_with_more_in_it_works(memory: SharedMemory, task_log: TaskLogReader) -> None:
+    memory.put()
+    made = memory.trigger(logs=())
+    made.watch = {**made.watch, "added_later": {"x": [1]}}
+    waiting_for = start(made)
+    await virtual(2)
+    memory.put("Succeeded", ended())
+    assert (await waiting_for).payload["outcome"]["verdict"] == "succeeded"
+
+
+@pytest.mark.parametrize("watch", [None, {}, {"version": 99}, {"ref": {"kind": "ecs"}}, "text"])
+async def test_a_row_that_cannot_be_read_never_raises_in_the_constructor_and_is_a_clear_error(
+    memory: SharedMemory, task_log: TaskLogReader, watch: Any
+) -> None:
+    from asyncrun.model.errors import MalformedAnswer
+
+    made = PodTrigger(watch, unknown=1)
+    made.trigger_id = 1
+    assert made.serialize()[1] == {"watch": watch}
+    with pytest.raises(MalformedAnswer, match="the trigger's arguments cannot be read"):
+        await event_of(made)
+
+
+def test_the_row_as_the_first_release_wrote_it_still_loads() -> None:
+    from asyncrun.model.pod_watch import PodWatch
+
+    row = {
+        "ref": {"namespace": "n", "name": "p", "uid": "u", "selector": "asyncrun/deployment=airflow"},
+        "target": {"conn_id": "kubernetes_default", "in_cluster": None, "config_file": None, "cluster_context": None},
+        "deferred_at": 5.0, "launched_at": 4.0, "base": "base", "version": 1,
+    }  # fmt: skip
+    watch = PodWatch.from_dict(row)
+    assert (watch.ref.uid, watch.on_finish_action, watch.schedule_timeout) == ("u", "delete_pod", 120)
+    assert PodTrigger(row).serialize() == ("asyncrun.triggers.pod.PodTrigger", {"watch": row})
