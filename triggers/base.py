@@ -123,7 +123,9 @@ class RunTrigger(StoredTrigger):
                          completion.diagnosis.text())  # fmt: skip
             event = await self._ending(completion, settings, task_log)
             await turn_to_end(settings)
-            return event
+        if isinstance(event, TaskSuccessEvent):
+            self.ends_here(completion, settings)
+        return event
 
     async def _complete(self, settings: Settings, task_log: TaskLog) -> CompletionEvent:
         """The end of the run; a defect of ours in between is logged, and the watching starts again."""
@@ -154,7 +156,6 @@ class RunTrigger(StoredTrigger):
     async def _ending(self, completion: CompletionEvent, settings: Settings, task_log: TaskLog) -> TriggerEvent:
         succeeded = completion.outcome.verdict is Verdict.SUCCEEDED
         if succeeded and self.end_in_triggerer() and await self._xcoms_written(completion, task_log):
-            self.ends_here(completion, settings)
             return TaskSuccessEvent()
         if not self.inline:
             await hold_resume(self.deferred_at(), settings)
@@ -185,7 +186,7 @@ class RunTrigger(StoredTrigger):
         return result
 
     def ends_here(self, completion: CompletionEvent, settings: Settings) -> None:
-        """The task succeeds without a worker: what is left to do about the run, after the event."""
+        """The task succeeds without a worker: what is left to do about the run, begun right before the event."""
 
     def deferred_at(self) -> float:
         """When the task was deferred, seconds since the epoch."""

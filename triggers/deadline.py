@@ -23,6 +23,7 @@ class Deadline:
     :param stop: stops the run; its argument says why.
     :param say: writes a line of ours (level, message) into the task log.
     :param patience: seconds that the end is waited for after the stop: the containers' grace, and some more.
+    :param outage: so many seconds longer it is told to stop, while nobody answers.
     """
 
     def __init__(
@@ -31,7 +32,9 @@ class Deadline:
         reason: str,
         stop: Callable[[str], Awaitable[None]],
         say: Callable[[str, str], None],
-        patience: float,
+        patience: Callable[[], float],
+        *,
+        outage: float = 0.0,
     ) -> None:
         self.due = at
         """When there is something to do."""
@@ -40,7 +43,8 @@ class Deadline:
         """The platform was asked to stop the run, or may have been: there was no answer."""
         self.not_ended = ""
         """Why the run may still be running."""
-        self._stop, self._say, self._patience = stop, say, patience
+        self._stop, self._say, self._patience, self._outage = stop, say, patience, outage
+        self._asks_until = 0.0
         self._give_up_at: float | None = None
         self._accepted = False
 
@@ -49,7 +53,8 @@ class Deadline:
         loop = asyncio.get_running_loop()
         if self._give_up_at is None:
             self._say("error", f"The container run takes longer than {self.reason} allows: stopping it")
-            self._give_up_at = loop.time() + self._patience
+            self._give_up_at = loop.time() + self._patience()
+            self._asks_until = self._give_up_at + self._outage
         elif is_due(self._give_up_at):
             return False
         if not self._accepted:
@@ -62,11 +67,15 @@ class Deadline:
         try:
             await self._stop(stop_reason(self.reason))
         except RemoteError as error:
-            self.asked = self.asked or isinstance(error, Unavailable)
+            if isinstance(error, Unavailable):
+                self.asked = True
+                now = asyncio.get_running_loop().time()
+                self._give_up_at = min(self._asks_until, max(self._give_up_at or now, now + 2 * _STOP_AGAIN))
             self.not_ended = f"it could not be stopped, and may still be running: {error}"
         else:
             self.asked = self._accepted = True
-            self._give_up_at = asyncio.get_running_loop().time() + self._patience
+            patience = self._patience()
+            self._give_up_at = asyncio.get_running_loop().time() + patience
             self.not_ended = (
-                f"it was told to stop and has not ended within {self._patience:.0f} s, so it may still be running"
+                f"it was told to stop and has not ended within {patience:.0f} s, so it may still be running"
             )

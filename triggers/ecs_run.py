@@ -129,7 +129,7 @@ class EcsRun:
         loop = asyncio.get_running_loop()
         left = None if self._watch.deadline is None else max(0.0, self._watch.deadline - self._clock())
         due = None if left is None else loop.time() + left
-        deadline = Deadline(due, self._watch.deadline_reason, self.stop, self._task_log.say, _STOP_PATIENCE)
+        deadline = Deadline(due, self._watch.deadline_reason, self.stop, self._task_log.say, lambda: _STOP_PATIENCE)
         try:
             self._access = await open_patiently(
                 self._stack, partial(open_aws, self._watch.target, self._settings, account=self._watch.ref.account),

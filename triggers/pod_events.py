@@ -28,7 +28,13 @@ class PodEvents:
         """None: never read, or there is no permission."""
         self._read_at = float("-inf")
         self._shown: set[tuple[str, str]] = set()
-        self._denied = False
+        self.denied = False
+        """There is no permission to list events."""
+
+    @property
+    def evidence(self) -> Sequence[PodEvent] | None:
+        """For the diagnosis; None only where there is no permission: it says what that would have added."""
+        return None if self.denied else self.known or ()
 
     async def read(self, access: KubeAccess, *, shown: bool = False) -> None:
         """
@@ -37,13 +43,17 @@ class PodEvents:
         :param shown: what was not shown yet goes to the task log.
         """
         now = asyncio.get_running_loop().time()
-        if self._denied or now - self._read_at < _FRESH:
+        if self.denied:
+            return
+        if now - self._read_at < _FRESH:
+            if shown:
+                self._show(self.known or ())
             return
         self._read_at = now
         try:
             self.known = await access.pods(self._ref.namespace).events(self._ref.name, self._ref.uid)
         except AccessDenied:
-            self._denied = True  # the diagnosis says what that permission would have added
+            self.denied = True  # the diagnosis says what that permission would have added
             return
         except RemoteError as error:
             self._say("warning", f"The events of pod {self._ref} cannot be read at the moment: {error}")

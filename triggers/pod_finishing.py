@@ -1,9 +1,9 @@
 """
 What becomes of a pod whose task has ended in the triggerer: deleted or marked, after its end was reported.
 
-Not before: Airflow records the end some moments after the trigger's event. Were the pod deleted first and the triggerer
-to die then, its successor would find no pod and could not tell that it succeeded. So a triggerer that is killed within
-``pod_delete_delay`` after an end leaves a finished pod behind rather than fail a task that has succeeded.
+Not before: Airflow records the end some moments after the trigger's event. Were the pod deleted first and the
+triggerer to die then, its successor would find no pod and could not tell that it succeeded. So a triggerer that ends
+within seconds after a pod's end leaves a finished pod behind rather than fail a task that has succeeded.
 """
 
 from __future__ import annotations
@@ -22,17 +22,25 @@ from asyncrun.triggers.background import spawn
 log = logging.getLogger(__name__)
 
 _LAST_CHANCE = 5.0  # s; a triggerer that ends waits for it; Airflow kills its runner after about 20 s
+# s after the event. Airflow's runner hands events over once a second, and a triggerer that is told to end does not do
+# so once more: whatever is younger may never be recorded.
+_RECORDED = 3.0
 
 
 def finish_later(watch: PodWatch, outcome: Outcome, settings: Settings) -> None:
-    """Do what ``on_finish_action`` says, ``pod_delete_delay`` from now, or at once where the triggerer ends before."""
+    """Do what ``on_finish_action`` says, ``pod_delete_delay`` from now; sooner where the triggerer ends before."""
     spawn(_finish(watch, outcome, settings), f"asyncrun finish pod {watch.ref}")
 
 
 async def _finish(watch: PodWatch, outcome: Outcome, settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    ended_at = loop.time()
     try:
         await asyncio.sleep(settings.pod_delete_delay)
     except asyncio.CancelledError:
+        if loop.time() - ended_at < _RECORDED:
+            log.warning("The triggerer ends right after pod %s has: the pod is neither deleted nor marked", watch.ref)
+            raise
         try:
             async with asyncio.timeout(_LAST_CHANCE):
                 await _finish_now(watch, outcome, settings)

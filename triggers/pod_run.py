@@ -41,6 +41,7 @@ from asyncrun.triggers.wakeup import is_due
 from asyncrun.triggers.watch.news import Broken, Deleted, Gone, News, Recovered, Remark, Seen, Trouble
 
 _FIRST_LOOK = 30.0  # s; so long the deadline waits for the first news of the pod
+_LOOK_AGAIN = 5.0  # s between two looks at a pod that is about to be given up
 _KUBERNETES_GRACE = 30  # s; terminationGracePeriodSeconds where nobody says otherwise
 _AFTER_GRACE = 60.0  # s; a kubelet reports the end of a pod some seconds after it
 
@@ -78,6 +79,7 @@ class PodRun:
         self._known_at: float | None = None  # the same, seconds since the epoch
         self._was_seen_alive = self._was_started = False
         self._error: RemoteError | None = None  # for which we gave up
+        self._refusal = ""  # why it could not be stopped at its deadline, as it was said
 
     def __str__(self) -> str:
         return f"Pod {self._watch.ref}"
@@ -98,21 +100,21 @@ class PodRun:
         pod_endings().note(outcome.verdict, self._lag(outcome))
         xcom = PodXCom(self._watch, self._settings, self._task_log.say)
         if self._access is not None and outcome.stop_cause is not StopCause.ACCESS:
+            if outcome.stop_cause is StopCause.START:
+                await self._stop_unstarted()  # first: nothing of it may run any more
             if outcome.verdict is not Verdict.SUCCEEDED:
                 await self._events.read(self._access, shown=self._watch.events_on_failure)
-            endless = () if self._pod is None else holds_up(self._pod, self._watch.base)
+            endless = self._endless()
             self._follow()  # listeners are called soon, and this may have heard of the end before them
             await self._log.drain(outcome, endless=endless)
             outcome = await xcom.collect(self._access, self._subscription, outcome)
-        if outcome.stop_cause is StopCause.START:
-            await self._stop_unstarted()
         return PodCompletionEvent(
             ref=self._watch.ref,
             outcome=outcome,
             diagnosis=diagnose(
                 outcome,
                 self._pod,
-                self._events.known,
+                self._events.evidence,
                 base=self._watch.base,
                 error=self._error or xcom.error,
                 trouble=self._start.trouble,
@@ -120,6 +122,12 @@ class PodRun:
             last_lines=() if outcome.verdict is Verdict.SUCCEEDED else self._last_lines(outcome),
             result=xcom.result,
         )
+
+    def _endless(self) -> tuple[str, ...]:
+        """Containers that go on: main ones, and the native sidecars, which Kubernetes ends only after all of these."""
+        if self._pod is None or not (others := holds_up(self._pod, self._watch.base)):
+            return ()
+        return (*others, *self._pod.sidecars())
 
     async def stop(self, reason: str) -> None:
         """
@@ -132,6 +140,15 @@ class PodRun:
     async def _end_early(self, reason: str) -> None:
         """Stop the pod and leave as much of it as ``on_finish_action`` says."""
         await self._stop(OnFinish(self._watch.on_finish_action), reason)
+
+    async def _stop_at_deadline(self, reason: str) -> None:
+        try:
+            await self._end_early(reason)
+        except AccessDenied as error:  # said now: whoever may allow it can do so while it is tried again
+            if not self._refusal:
+                self._refusal = f"{self} could not be stopped, and may still be running: {error}"
+                self._task_log.say("error", self._refusal)
+            raise
 
     async def _stop(self, action: OnFinish, reason: str) -> None:
         watch = self._watch
@@ -154,7 +171,10 @@ class PodRun:
         loop = asyncio.get_running_loop()
         left = None if self._watch.deadline is None else max(0.0, self._watch.deadline - self._clock())
         due = None if left is None else loop.time() + left
-        deadline = Deadline(due, self._watch.deadline_reason, self._end_early, self._task_log.say, self._stop_patience)
+        deadline = Deadline(
+            due, self._watch.deadline_reason, self._stop_at_deadline, self._task_log.say, self._stop_patience,
+            outage=self._settings.access_grace,
+        )  # fmt: skip
         try:
             self._access = await open_patiently(
                 self._stack, partial(open_kube, self._watch.target, self._settings), self._settings,
@@ -163,6 +183,10 @@ class PodRun:
             )  # fmt: skip
         except RemoteError as error:
             return self._given_up(error)
+        if self._watch.server not in ("", self._access.server):
+            # Not wrong in itself: one cluster may be reached at two addresses, from inside and from outside.
+            self._task_log.say("warning", f"The worker has launched {self} at {self._watch.server}, and it is watched "
+                                          f"at {self._access.server}")  # fmt: skip
         if due is not None:
             # A trigger that starts after the deadline first looks whether the pod has ended by itself meanwhile.
             deadline.due = max(due, loop.time() + _FIRST_LOOK)
@@ -178,7 +202,6 @@ class PodRun:
             if self._is_due(deadline) and not await deadline.enforce():
                 return self._gave_up(Verdict.STOPPED, deadline.reason, StopCause.DEADLINE, not_ended=deadline.not_ended)
 
-    @property
     def _stop_patience(self) -> float:
         said = self._pod.spec.termination_grace_period_seconds if self._pod is not None else None
         grace = self._watch.grace_seconds if self._watch.grace_seconds is not None else said
@@ -252,7 +275,7 @@ class PodRun:
             return None
         if needs_events(self._pod, self._watch.base, end_seen_apart=self._apart, stopping=deadline.asked):
             await self._events.read(self._access)
-            if self._events.known is None:
+            if self._events.denied:
                 self._task_log.say("warning", "Whether the pod was evicted is told by its events only, and they cannot "
                                               "be read: the verb list on events is needed for that")  # fmt: skip
             decision = self._decide(self._pod, deadline) or decision
@@ -275,13 +298,32 @@ class PodRun:
         if self._start.wants_events():
             await self._events.read(access, shown=self._watch.events_on_startup)
             self._start.look(pod, self._events.known)
+        if self._start.failure() and not await self._is_confirmed(access):
+            return None
         why = self._start.failure()
         return self._gave_up(Verdict.NEVER_STARTED, why, StopCause.START) if why else None
 
-    async def _stop_unstarted(self) -> None:
-        """It must not start after all: its task has failed."""
+    async def _is_confirmed(self, access: KubeAccess) -> bool:
+        """What is known of the pod may be old, as in an outage: it is not given up before it was looked at."""
+        ref = self._watch.ref
         try:
-            await self._end_early("it has not started in time")
+            pod = await access.pods(ref.namespace).get(ref.name)
+        except AccessDenied:
+            return True  # it never can be
+        except RemoteError as error:  # NotFound, too: the watch will tell how it ended
+            self._start.postpone(_LOOK_AGAIN)
+            self._task_log.say("info", f"{self} is not given up before it can be looked at once more. {error}")
+            return False
+        if pod.uid == ref.uid:
+            self._see(pod)
+        return True
+
+    async def _stop_unstarted(self) -> None:
+        """It must not start after all: its task has failed. What has no node has no log to be kept for, either."""
+        has_node = self._pod is not None and bool(self._pod.spec.node_name)
+        action = OnFinish(self._watch.on_finish_action) if has_node else OnFinish.DELETE_POD
+        try:
+            await self._stop(action, "it has not started in time")
         except RemoteError as error:
             self._task_log.say("error", f"{self} could not be stopped, and may still start: {error}")
 

@@ -26,6 +26,7 @@ class PodStart:
         self.trouble: StartTrouble | None = None
         """What keeps it from starting, or from going on, as was said last."""
         self._scheduled_at: float | None = None
+        self._not_before = 0.0
         self._events_at = watch.launched_at + _SLOW
 
     def look(self, pod: Pod, events: Sequence[PodEvent] | None) -> bool:
@@ -49,12 +50,16 @@ class PodStart:
     def _due(self) -> float:
         """When it is too late, seconds since the epoch."""
         if self._scheduled_at is None:
-            return self._watch.launched_at + self._watch.schedule_timeout
-        return self._scheduled_at + self._watch.startup_timeout
+            return max(self._not_before, self._watch.launched_at + self._watch.schedule_timeout)
+        return max(self._not_before, self._scheduled_at + self._watch.startup_timeout)
 
     def left(self) -> float | None:
         """Seconds until there is something to do here; None: never again."""
         return None if self.started else min(self._due, self._events_at) - self._clock()
+
+    def postpone(self, seconds: float) -> None:
+        """It is not too late yet, for that long."""
+        self._not_before = self._clock() + seconds
 
     def wants_events(self) -> bool:
         """Whether the events of the pod are to be read now, because it is slow to start."""
@@ -67,7 +72,7 @@ class PodStart:
         """Why it is given up, in words; empty while it is not."""
         if self.started:
             return ""
-        if self.trouble is not None and self.trouble.permanent:
+        if self.trouble is not None and self.trouble.permanent and self._clock() >= self._not_before:
             return "waiting will not help"
         if self._clock() < self._due:
             return ""

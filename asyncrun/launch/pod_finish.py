@@ -7,7 +7,7 @@ from enum import StrEnum
 from asyncrun.clients.kube_api import PodsApi
 from asyncrun.clients.patience import IN_A_WORKER, Patience, Say, patiently
 from asyncrun.model.errors import NotFound, RemoteError, RequestRefused
-from asyncrun.model.pod import Pod
+from asyncrun.model.pod import BASE_HAS_ENDED, Pod
 from asyncrun.model.refs import PodRef
 from asyncrun.spec.pod.labels import CHECKED
 
@@ -125,9 +125,13 @@ async def end_others(pods: PodsApi, ref: PodRef, *, say: Say, patience: Patience
 
     :return: whether Kubernetes has been told.
     """
-    body = {"metadata": {"uid": ref.uid}, "spec": {"activeDeadlineSeconds": 1}}
+    # What this makes of the pod must not be taken for its own doing by a trigger that sees it only then.
+    metadata = {"uid": ref.uid, "annotations": {BASE_HAS_ENDED: "True"}}
+    body = {"metadata": metadata, "spec": {"activeDeadlineSeconds": 1}}
     try:
         await patiently(lambda: pods.patch(ref.name, body), say, patience)
+    except NotFound:
+        return True
     except RemoteError as error:
         say(f"The containers of pod {ref} that still run could not be ended: {error}")
         return False

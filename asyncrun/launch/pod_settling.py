@@ -6,7 +6,7 @@ from asyncrun.clients.kube_api import PodsApi
 from asyncrun.clients.patience import Say
 from asyncrun.launch.pod_finish import OnFinish, finish
 from asyncrun.model.errors import NotFound, RemoteError
-from asyncrun.model.outcome import Outcome
+from asyncrun.model.outcome import Outcome, StopCause
 from asyncrun.model.pod import Pod
 from asyncrun.model.refs import PodRef
 
@@ -19,6 +19,8 @@ async def settle(pods: PodsApi, ref: PodRef, action: str, outcome: Outcome, *, b
     :param base: name of the container that decides.
     """
     wanted, phase = OnFinish(action), ""
+    if wanted is OnFinish.KEEP_POD and (outcome.not_ended or outcome.stop_cause is StopCause.ACCESS):
+        return  # it may still run, so the next try must be able to take it over
     if wanted is OnFinish.DELETE_ACTIVE_POD:  # whether containers still run is not told by the outcome
         try:
             pod = await pods.get(ref.name)

@@ -10,7 +10,7 @@ from asyncrun.model.outcome import Outcome
 from asyncrun.model.refs import EcsTaskRef, OfRun, PodRef
 
 RESULT_LIMIT = 256 * 1024
-"""Bytes of ``result``. It passes through the database, and through the supervisor, which serves one triggerer's
+"""Bytes of an ECS task's ``result`` (a pod's: setting ``pod_xcom_limit``). It passes through the database, and through the supervisor, which serves one triggerer's
 requests one after the other. CloudWatch took no longer lines until 2025 (now 1 MB)."""
 LAST_LINES_LIMIT = 64 * 1024
 """Bytes of all ``last_lines`` together, which are shown in one exception's text."""
@@ -25,8 +25,8 @@ class CompletionEvent(OfRun, frozen=True, kw_only=True):
     :param outcome: what became of it.
     :param diagnosis: why.
     :param last_lines: of a failure: the last lines of the container to blame, for the exception.
-    :param result: of a success: the very last line of the deciding container, for the XCom ``return_value``; None if it
-        wrote nothing, or nobody wants it.
+    :param result: for the XCom ``return_value``: of an ECS task that succeeded, the very last line of the deciding
+        container; of a pod, the JSON that its base container left. None if there is nothing, or nobody wants it.
     """
 
     what: ClassVar[str] = "the trigger's event"

@@ -18,6 +18,10 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """JSON of the Kubernetes API: unknown fields are ignored, missing ones and nulls have defaults."""
 
 
+BASE_HAS_ENDED = "asyncrun/base-has-ended"
+"""Annotation: the container that decides had ended by itself when we told the others to."""
+
+
 class Metadata(_Part, frozen=True, kw_only=True):
     """What identifies an object."""
 

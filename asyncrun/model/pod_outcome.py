@@ -15,7 +15,7 @@ import msgspec
 
 from asyncrun.model.ecs_outcome import Decision, failed_by_itself, to_blame
 from asyncrun.model.outcome import Outcome, StopCause, Verdict
-from asyncrun.model.pod import Condition, Pod, PodEvent, Terminated
+from asyncrun.model.pod import BASE_HAS_ENDED, Condition, Pod, PodEvent, Terminated
 from asyncrun.model.pod_containers import NEVER_RAN, NO_CODE, UNKNOWN_END, containers_of
 
 __all__ = [
@@ -88,6 +88,8 @@ def ended_apart(pod: Pod, base: str) -> bool:
     later. Deletion, eviction and the pod's deadline show both in one update. Callers keep the result over all updates
     of a pod (``seen = seen or ended_apart(pod, base)``) and give it to ``decide``.
     """
+    if BASE_HAS_ENDED in (pod.metadata.annotations or {}):
+        return _end_of(pod, base, deleted=False) is not None
     undisturbed = pod.metadata.deletion_timestamp is None and disruption(pod) is None and not pod.status.reason
     return not pod.is_final and undisturbed and _end_of(pod, base, deleted=False) is not None
 

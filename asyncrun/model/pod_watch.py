@@ -15,8 +15,9 @@ class PodWatch(Stored, frozen=True, kw_only=True):
     Times that are moments are seconds since the epoch, others are seconds.
 
     :param target: which cluster.
+    :param server: URL of the API server that the worker reached; empty: not known.
     :param deferred_at: when the task was deferred.
-    :param launched_at: when this try created the pod, or took it over.
+    :param launched_at: when this try had created the pod, or taken it over.
     :param base: the container that decides.
     :param logs: containers whose logs are followed, in the order of the pod: it fixes the records of the task log.
     :param prefixed: lines begin with the name of their container (``container_name_log_prefix_enabled``).
@@ -56,3 +57,4 @@ class PodWatch(Stored, frozen=True, kw_only=True):
     end_in_triggerer: bool = False
     end_reason: str = ""
     last_lines: int = 10
+    server: str = ""

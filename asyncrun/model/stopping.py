@@ -1,4 +1,4 @@
-"""The words by which ECS tasks that Airflow stopped are told from tasks that ended otherwise."""
+"""The words by which runs that Airflow stopped are told from runs that ended otherwise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ STOPPED_BY_AIRFLOW = "Stopped by Airflow"
 
 def stop_reason(why: str) -> str:
     """
-    What ECS is to show as ``stoppedReason``.
+    Why a run is stopped: ECS shows it as ``stoppedReason``.
 
     :param why: ends the sentence; no secret.
     """

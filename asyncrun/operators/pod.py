@@ -66,8 +66,9 @@ class KubernetesPodOperator(RunOperator):
     :param deferrable: True: wait in the triggerer, without a worker slot. False: wait in the worker. Airflow's
         ``[operators] default_deferrable`` is not asked, for the reason that ``EcsRunTaskOperator`` gives.
     :param skip_on_exit_code: an exit code of the base container, or a container of them, that skips the Airflow task.
-    :param on_finish_action: also what happens at ``execution_timeout``, or to a pod that does not start: where it is to
-        be kept, it is ended by its active deadline, and its object and logs stay.
+    :param on_finish_action: also what happens at ``execution_timeout`` of a deferred task, or to a pod that does not
+        start: where it is to be kept, it is ended by its active deadline, and its object and logs stay. (Airflow's own
+        time-out in a worker is a kill: see ``on_kill_action``.)
     :param trigger_kwargs: accepted, and has no meaning.
     :return: what the base container wrote to ``/airflow/xcom/return.json``, with ``do_xcom_push``.
     """
@@ -337,7 +338,8 @@ class KubernetesPodOperator(RunOperator):
         return observer.unless_it_failed(lambda: remote.wait_here(trigger, observer.begin))
 
     def _watch(self, launched: Launched, settings: Settings) -> PodWatch:
-        return pod_watch(self, KubernetesPodOperator, launched, self._launch.pod, settings)
+        launch = self._launch
+        return pod_watch(self, KubernetesPodOperator, launched, launch.pod, settings, server=launch.server)
 
     def _trigger(self, watch: PodWatch) -> PodTrigger:
         from asyncrun.triggers.pod import PodTrigger

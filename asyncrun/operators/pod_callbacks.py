@@ -45,9 +45,9 @@ class Callbacks:
         :param facts: arguments beside client, mode, operator and context.
         """
         for callback in self._callbacks:
-            getattr(callback, method)(
-                client=self._operator.client, mode=_MODE, operator=self._operator, context=self._context, **facts
-            )
+            if (called := getattr(callback, method, None)) is None:
+                continue  # any class with some of the methods will do
+            called(client=self._operator.client, mode=_MODE, operator=self._operator, context=self._context, **facts)
 
 
 class Observer:

@@ -34,11 +34,13 @@ def end(operator: Any, callbacks: Callbacks, context: Context, completion: PodCo
     failed = completion.outcome.verdict is not Verdict.SUCCEEDED
     ref = completion.ref
     pod = _read(operator, ref, failed=failed, wanted=bool(callbacks))
-    if resumed:
-        callbacks.call("on_operator_resuming", pod=pod, event=completion.to_dict())
-    callbacks.call("on_pod_completion", pod=pod)
-    callbacks.call("on_pod_teardown", pod=pod)
-    finish(operator, completion)
+    try:
+        if resumed:
+            callbacks.call("on_operator_resuming", pod=pod, event=_told(completion))
+        callbacks.call("on_pod_completion", pod=pod)
+        callbacks.call("on_pod_teardown", pod=pod)
+    finally:  # what a callback raises fails the task, and must not leave the pod behind
+        finish(operator, completion)
     callbacks.call("on_pod_cleanup", pod=pod)
     value = None if completion.result is None else json.loads(completion.result)
     if failed and operator.do_xcom_push:
@@ -47,6 +49,18 @@ def end(operator: Any, callbacks: Callbacks, context: Context, completion: PodCo
     if resumed:  # who has waited here has said it
         operator.log.info("%s", completion.diagnosis.text())
     return value if operator.do_xcom_push else None
+
+
+def _told(completion: PodCompletionEvent) -> dict[str, Any]:
+    """The event under the names that upstream's has, too."""
+    failed = completion.outcome.verdict is not Verdict.SUCCEEDED
+    return {
+        **completion.to_dict(),
+        "status": "failed" if failed else "success",
+        "name": completion.ref.name,
+        "namespace": completion.ref.namespace,
+        "message": completion.diagnosis.text(),
+    }
 
 
 def _skipping(operator: Any, outcome: Outcome) -> ContainerOutcome | None:
@@ -95,17 +109,23 @@ def stop(operator: Any, ref: PodRef, why: str, *, killed: bool) -> bool:
         return True
 
     async def work(access: KubeAccess, _: Callable[[], None]) -> bool:
-        await access.pods(ref.namespace).delete(ref.name, uid=ref.uid, grace_seconds=operator.termination_grace_period)
+        from asyncrun.launch.pod_finish import OnFinish
+        from asyncrun.launch.pod_stop import stop_pod
+
+        # A kill deletes; what fails is left as on_finish_action says.
+        kept = str(getattr(operator.on_finish_action, "value", operator.on_finish_action))
+        how = OnFinish.DELETE_POD if killed else OnFinish(kept)
+        await stop_pod(access.pods(ref.namespace), ref, how, operator.termination_grace_period)
         return True
 
-    operator.log.warning("Deleting pod %s: %s", ref, why)
+    operator.log.warning("Stopping pod %s: %s", ref, why)
     settings = remote.running_settings()
     try:
         if remote.ask_from_signal(remote.Kube(operator.target), work, settings=settings, log=operator.log):
             return True
-        operator.log.error("Kubernetes has not confirmed in time that pod %s is being deleted", ref)
+        operator.log.error("Kubernetes has not confirmed in time that pod %s is being stopped", ref)
     except AsyncrunError as error:
-        operator.log.error("Pod %s could not be deleted and may still be running: %s", ref, error)
+        operator.log.error("Pod %s could not be stopped and may still be running: %s", ref, error)
     return False
 
 

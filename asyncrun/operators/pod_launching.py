@@ -48,6 +48,7 @@ class PodLaunching:
     :param notes: what an earlier try left there is read where the operator is ``durable``.
     :param before_request: called before each request to create a pod; it raises where the task was killed meanwhile.
     :ivar pod: as it was when it was created or found.
+    :ivar server: URL of the API server that was reached.
     :ivar callbacks: the user's, of this try.
     """
 
@@ -66,6 +67,7 @@ class PodLaunching:
         self._launcher: PodLauncher | None = None
         self._namespace = _DEFAULT_NAMESPACE
         self.pod: Pod
+        self.server = ""
 
     def launch(self) -> tuple[PodRef, bool]:
         """
@@ -78,6 +80,7 @@ class PodLaunching:
     async def _find_or_launch(self, access: KubeAccess) -> tuple[PodRef, bool]:
         from asyncrun.launch.pod import PodLauncher
 
+        self.server = access.server
         manifest = await asyncio.to_thread(self._manifest, access)
         pods = access.pods(manifest["metadata"]["namespace"])
         self._namespace = pods.namespace
@@ -201,7 +204,8 @@ class PodLaunching:
 
         ref, grace = record.ref, self._operator.termination_grace_period
         self._log.info(
-            "Pod %s of try %d is not taken over but deleted: its task was cleared while it was deferred",
+            "Pod %s of try %d is not taken over but deleted: its task was cleared while it was deferred (or its worker "
+            "died while it deferred, which looks the same)",
             ref, record.try_number,
         )  # fmt: skip
         try:

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from asyncrun.model.settings import Settings
 
 
-def pod_watch(operator: Any, base: type, launched: Launched, pod: Pod, settings: Settings) -> PodWatch:
+def pod_watch(operator: Any, base: type, launched: Launched, pod: Pod, settings: Settings, *, server: str) -> PodWatch:
     """
     The value from which a trigger watches the pod.
 
     :param operator: a ``KubernetesPodOperator`` with rendered arguments.
     :param base: that class itself; a subclass may need a worker for the end.
     :param pod: as it was created or found.
+    :param server: URL of the API server that the worker has reached.
     """
     from asyncrun.model.pod_watch import PodWatch
 
@@ -41,7 +42,7 @@ def pod_watch(operator: Any, base: type, launched: Launched, pod: Pod, settings:
         ref=launched.ref,
         target=operator.target,
         deferred_at=now,
-        launched_at=launched.began if launched.is_new else now,
+        launched_at=launched.at,
         base=operator.base_container_name,
         logs=chosen_logs(operator, pod),
         prefixed=_is_prefixed(operator),
@@ -54,9 +55,10 @@ def pod_watch(operator: Any, base: type, launched: Launched, pod: Pod, settings:
         grace_seconds=operator.termination_grace_period,
         on_finish_action=str(getattr(operator.on_finish_action, "value", operator.on_finish_action)),
         on_kill_action=str(getattr(operator.on_kill_action, "value", operator.on_kill_action)),
-        wants_xcom=bool(operator.do_xcom_push),
+        wants_xcom=bool(operator.do_xcom_push) and _has_sidecar(operator, pod),
         end_in_triggerer=in_triggerer,
         end_reason=why,
+        server=server,
     )
 
 
@@ -75,6 +77,14 @@ def _is_prefixed(operator: Any) -> bool:
     return operator.log_formatter is None and as_bool(
         "container_name_log_prefix_enabled", operator.container_name_log_prefix_enabled
     )
+
+
+def _has_sidecar(operator: Any, pod: Pod) -> bool:
+    """A pod that was taken over may be from before the DAG asked for its XCom."""
+    if SIDECAR_NAME in pod.sidecars():
+        return True
+    operator.log.warning("Pod %s was created without do_xcom_push, so there will be no XCom", pod.metadata.name)
+    return False
 
 
 def _limit(execution_timeout: timedelta | None) -> Limit:

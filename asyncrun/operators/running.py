@@ -28,11 +28,13 @@ class Launched(NamedTuple):
 
     :param is_new: launched by this try, not taken over from an earlier one.
     :param began: when this try began to launch, seconds since the epoch.
+    :param at: when the run was launched or found: later where that was waited for.
     """
 
     ref: Any
     is_new: bool
     began: float
+    at: float
 
 
 class Launch(Protocol):
@@ -147,7 +149,7 @@ class RunOperator(BaseOperator):
             except BaseException:  # a time-out or a kill too: what was placed, or may be, must not be left behind
                 launching.take_back()
                 raise
-        return self._after_launch(context, settings, notes, Launched(self._ref, is_new, began))
+        return self._after_launch(context, settings, notes, Launched(self._ref, is_new, began, time.time()))
 
     def _after_launch(self, context: Context, settings: Settings, notes: LaunchNotes[Any], launched: Launched) -> Any:
         from airflow.sdk.exceptions import TaskDeferred
@@ -171,7 +173,7 @@ class RunOperator(BaseOperator):
             self._waited_here = done = True  # whatever the end is: there is nothing left to stop
             return self.execute_complete(context, event)
         except TaskDeferred:
-            done = True
+            done = not self._killed
             raise
         finally:
             # What an earlier try launched is not ours to stop because this one failed; a kill is meant for it.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ from asyncrun.operators.pod import KubernetesPodOperator
 from tests.operators.support import Worker
 from tests.support.lab import until
 from tests.support.supervisor import Supervisor, supervised
-from tests.triggers.conftest import loop_closed, task_log
+from tests.triggers.conftest import TaskLogReader, loop_closed, task_log
 
 __all__ = ["loop_closed", "task_log"]
 
@@ -128,9 +127,15 @@ class Cluster:
 
     def until_it_says(self, name: str, text: str) -> None:
         """Until that stands in the log of that pod's base container."""
+        from kubernetes.client import ApiException
 
         def log() -> str:
-            return str(self.api.read_namespaced_pod_log(name, self.namespace, container="base"))
+            try:
+                return str(self.api.read_namespaced_pod_log(name, self.namespace, container="base"))
+            except ApiException as error:
+                if error.status != 400:  # it has not started
+                    raise
+                return ""
 
         until(log, lambda said: text in said, timeout=self.seconds(30))
 
@@ -184,8 +189,8 @@ def worker() -> Worker:
 class Runs:
     """Runs operators as a worker would, and knows what the containers said."""
 
-    def __init__(self, worker: Worker, capfd: pytest.CaptureFixture[str]) -> None:
-        self._worker, self._capfd, self._said = worker, capfd, ""
+    def __init__(self, worker: Worker, log: TaskLogReader) -> None:
+        self._worker, self._log = worker, log
 
     def __call__(self, task: KubernetesPodOperator, **values: Any) -> Any:
         """What it returns."""
@@ -200,19 +205,17 @@ class Runs:
     @property
     def said(self) -> str:
         """All of the task's log so far."""
-        self._said += "".join(self._capfd.readouterr())
-        return self._said
+        return "\n".join(str(one["event"]) for one in self._log.records())
 
     def lines(self, container: str) -> list[str]:
-        """What that container wrote: the log is shown with a time, a level, perhaps the container, and a logger."""
-        found = re.findall(rf"^\S+ \[\w+ *\] (.*?) *\[{container}\]", self.said, re.MULTILINE | re.DOTALL)
-        return [line.removeprefix(f"[{container}] ") for record in found for line in record.split("\n")]
+        """What that container wrote; among several its lines begin with its name."""
+        return [line.removeprefix(f"[{container}] ") for line in self._log.lines(container)]
 
 
 @pytest.fixture
-def run(worker: Worker, capfd: pytest.CaptureFixture[str]) -> Runs:
+def run(worker: Worker, task_log: TaskLogReader) -> Runs:
     """``run(operator)``: its result, as a worker would have it."""
-    return Runs(worker, capfd)
+    return Runs(worker, task_log)
 
 
 @pytest.fixture

@@ -148,14 +148,14 @@ def test_a_secret_is_there_as_variable_and_file(cluster: Cluster, run: Runs) -> 
 def test_what_finds_no_node_says_why(cluster: Cluster, run: Runs) -> None:
     resources = {"requests": {"memory": "900Ti"}}
     task = cluster.operator(container_resources=resources, schedule_timeout_seconds=cluster.seconds(5))
-    with pytest.raises(errors.NeverStarted, match="(?i)memory") as caught:
+    with pytest.raises(errors.NeverStarted, match=r"(?i)memory") as caught:
         run(task)
     assert caught.value.diagnosis.cause is Cause.CAPACITY
     cluster.empty()
 
 
 def test_an_image_name_that_is_none_is_given_up_at_once(cluster: Cluster, run: Runs) -> None:
-    with pytest.raises(errors.NeverStarted, match="(?i)image") as caught:
+    with pytest.raises(errors.NeverStarted, match=r"(?i)image") as caught:
         run(cluster.operator(image="{{ 'UPPER/CASE:?' }}"))
     assert caught.value.diagnosis.cause is Cause.IMAGE
     cluster.empty()

@@ -201,7 +201,7 @@ def test_a_stop_that_kubernetes_does_not_answer_takes_as_long_as_a_kill_may(
     for thread in threading.enumerate():
         if thread.name.startswith("asyncrun-stop"):
             thread.join(30)
-    assert f"Kubernetes has not confirmed in time that pod {watch.ref} is being deleted" in said(capsys, caplog)
+    assert f"Kubernetes has not confirmed in time that pod {watch.ref} is being stopped" in said(capsys, caplog)
 
 
 def test_a_denied_delete_says_who_must_allow_what_and_that_the_pod_may_run(
@@ -214,7 +214,7 @@ def test_a_denied_delete_says_who_must_allow_what_and_that_the_pod_may_run(
         worker.execute(task, worker.context(task))
     worker.call(task.on_kill)
     text = said(capsys, caplog)
-    assert "could not be deleted and may still be running" in text
+    assert "could not be stopped and may still be running" in text
     assert "must allow the verb 'delete' on 'pods'" in text
 
 
@@ -264,7 +264,7 @@ def test_an_execution_timeout_in_the_triggerers_way_stops_the_pod(kube: KubeLab,
     context = worker.context(task)
     watch = deferred(worker, task, context)
     assert watch.deadline is not None
-    assert watch.deadline - watch.launched_at == pytest.approx(1)
+    assert 0 < watch.deadline - watch.launched_at <= 1
     event = worker.call(kube.inline_event, watch)
     with pytest.raises(errors.DeadlineExceeded, match="execution_timeout=0:00:01"):
         worker.call(task.execute_complete, context, json.loads(json.dumps(event)))

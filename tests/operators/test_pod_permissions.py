@@ -142,7 +142,7 @@ def kill(stage: Stage) -> None:
 
 
 def timed_out(stage: Stage, action: str) -> None:
-    task = stage.operator("sleep 20", execution_timeout=timedelta(seconds=1), on_finish_action=action)
+    task = stage.operator("sleep 4", execution_timeout=timedelta(seconds=1), on_finish_action=action)
     _, event = stage.watched(task)
     stage.text += str(event["diagnosis"])
     assert event["outcome"]["stop_cause"] == "deadline"

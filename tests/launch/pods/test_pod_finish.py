@@ -125,7 +125,8 @@ def test_what_holds_up_an_ended_pod_is_named(
 async def test_other_containers_are_ended_by_a_deadline_which_leaves_the_pod_there() -> None:
     pods, said = _pods(), list[str]()
     assert await end_others(pods, REF, say=said.append)
-    assert pods.patches == [{"metadata": {"uid": "uid-1"}, "spec": {"activeDeadlineSeconds": 1}}]
+    told = {"uid": "uid-1", "annotations": {"asyncrun/base-has-ended": "True"}}
+    assert pods.patches == [{"metadata": told, "spec": {"activeDeadlineSeconds": 1}}]
     assert (list(pods.stored), said) == (["p"], [])
 
 
