@@ -19,12 +19,12 @@ from asyncrun.launch.ecs import EcsLauncher
 from asyncrun.model.ecs import STOPPED, EcsTaskState
 from asyncrun.model.ecs_definition import TaskPlan
 from asyncrun.model.ecs_diagnosis import diagnose
-from asyncrun.model.ecs_outcome import Decision, decide, gave_up, to_blame
+from asyncrun.model.ecs_outcome import decide, gave_up
 from asyncrun.model.ecs_streams import container_of_prefix
 from asyncrun.model.ecs_watch import EcsTaskWatch
 from asyncrun.model.errors import AccessDenied, RemoteError
 from asyncrun.model.event import RESULT_LIMIT, CompletionEvent, cut_last_lines, cut_result
-from asyncrun.model.outcome import Outcome, StopCause, Verdict
+from asyncrun.model.outcome import Decision, Outcome, StopCause, Verdict, to_blame
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.deadline import Deadline
 from asyncrun.triggers.definitions import PlanAnswer, definitions

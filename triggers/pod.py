@@ -38,8 +38,8 @@ class PodTrigger(RunTrigger):
         return PodRun(self._parsed, settings, task_log, observer=self.observer)
 
     def end_in_triggerer(self) -> bool:
-        """Whether the worker said that a success may end here."""
-        return self._parsed.end_in_triggerer
+        """Whether the worker said that a success may end here. Not in ``dag.test()``: nobody would finish the pod."""
+        return self._parsed.end_in_triggerer and self.trigger_number is not None
 
     def push_result(self) -> bool:
         """Whether what the container wrote as its XCom is to be written as ``return_value``."""

@@ -14,7 +14,6 @@ import msgspec
 
 from asyncrun.model.diagnosis import Cause, Diagnosis
 from asyncrun.model.ecs_definition import TaskPlan
-from asyncrun.model.ecs_outcome import to_blame
 from asyncrun.model.errors import (
     AccessDenied,
     CredentialsExpired,
@@ -24,7 +23,7 @@ from asyncrun.model.errors import (
     RequestRefused,
     Unavailable,
 )
-from asyncrun.model.outcome import ContainerOutcome, Outcome, StopCause, Verdict
+from asyncrun.model.outcome import ContainerOutcome, Outcome, StopCause, Verdict, to_blame
 
 
 class _Known(msgspec.Struct, frozen=True):

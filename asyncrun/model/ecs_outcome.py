@@ -8,24 +8,11 @@ import msgspec
 
 from asyncrun.model.ecs import STOPPED, EcsContainerState, EcsTaskState
 from asyncrun.model.ecs_definition import TaskPlan
-from asyncrun.model.outcome import ContainerOutcome, Outcome, StopCause, Verdict
+from asyncrun.model.outcome import ContainerOutcome, Decision, Outcome, StopCause, Verdict, failed_by_itself
 
 _HOST_GONE = re.compile(r"Host EC2 \(instance [^)]+\) (?:stopped|terminated)")
-# Codes with which a container ends that its task stopped: SIGTERM and SIGKILL, or a clean exit after the signal.
-_ENDED_BY_STOP = frozenset({0, 143, 137})
 _STOP_CODES_EVICTED = frozenset({"SpotInterruption", "TerminationNotice", "InfrastructureHealth"})
 _STOP_CODES_STOPPED = frozenset({"UserInitiated", "ServiceSchedulerInitiated"})
-
-
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    The outcome as far as it is known now.
-
-    :param complete: nothing that ECS may still add (stopCode, stoppedReason, exit codes) would change it.
-    """
-
-    outcome: Outcome
-    complete: bool
 
 
 def decide(
@@ -97,27 +84,6 @@ def gave_up(
         reason=state.stopped_reason,
         started_at=state.started_at,
     )
-
-
-def to_blame(outcome: Outcome) -> ContainerOutcome | None:
-    """
-    The container that the user should look at, None if there is none.
-
-    That is the deciding one, unless it only ended because another essential one failed: ECS then stops it, so that it
-    ends with 143, or with 0.
-    """
-    chosen = outcome.container(outcome.decided_by)
-    if outcome.verdict not in (Verdict.FAILED, Verdict.NEVER_STARTED) or (chosen and failed_by_itself(chosen)):
-        return chosen
-    failed = (one for one in outcome.containers if one.essential and failed_by_itself(one))
-    return next(failed, chosen)
-
-
-def failed_by_itself(container: ContainerOutcome) -> bool:
-    """Whether it ended badly, and not only because ECS stopped it."""
-    if container.exit_code is None:
-        return bool(container.reason)
-    return container.exit_code not in _ENDED_BY_STOP or container.reason.startswith("OutOfMemory")
 
 
 def _essential_names(state: EcsTaskState, plan: TaskPlan | None) -> frozenset[str]:

@@ -10,8 +10,9 @@ from asyncrun.model.outcome import Outcome
 from asyncrun.model.refs import EcsTaskRef, OfRun, PodRef
 
 RESULT_LIMIT = 256 * 1024
-"""Bytes of an ECS task's ``result`` (a pod's: setting ``pod_xcom_limit``). It passes through the database, and through the supervisor, which serves one triggerer's
-requests one after the other. CloudWatch took no longer lines until 2025 (now 1 MB)."""
+"""Bytes of an ECS task's ``result`` (a pod's: setting ``pod_xcom_limit``). It passes through the database, and through
+the supervisor, which serves one triggerer's requests one after the other. CloudWatch
+took no longer lines until 2025 (now 1 MB)."""
 LAST_LINES_LIMIT = 64 * 1024
 """Bytes of all ``last_lines`` together, which are shown in one exception's text."""
 _LONGEST_REPR = 500  # characters

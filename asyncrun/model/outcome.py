@@ -7,6 +7,9 @@ from enum import StrEnum
 
 import msgspec
 
+# Codes with which a container ends that its task stopped: SIGTERM and SIGKILL, or a clean exit after the signal.
+_ENDED_BY_STOP = frozenset({0, 143, 137})
+
 
 class Verdict(StrEnum):
     """How a container run ended, in one word."""
@@ -100,3 +103,35 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def container(self, name: str | None) -> ContainerOutcome | None:
         """The outcome of the container of that name, or None."""
         return next((one for one in self.containers if one.name == name), None)
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The outcome as far as it is known now.
+
+    :param complete: nothing that the platform may still add (reasons, exit codes) would change it.
+    """
+
+    outcome: Outcome
+    complete: bool
+
+
+def to_blame(outcome: Outcome) -> ContainerOutcome | None:
+    """
+    The container that the user should look at, None if there is none.
+
+    That is the deciding one, unless it only ended because another essential one failed: the platform then stops it, so
+    that it ends with 143, or with 0.
+    """
+    chosen = outcome.container(outcome.decided_by)
+    if outcome.verdict not in (Verdict.FAILED, Verdict.NEVER_STARTED) or (chosen and failed_by_itself(chosen)):
+        return chosen
+    failed = (one for one in outcome.containers if one.essential and failed_by_itself(one))
+    return next(failed, chosen)
+
+
+def failed_by_itself(container: ContainerOutcome) -> bool:
+    """Whether it ended badly, and not only because the platform stopped it."""
+    if container.exit_code is None:
+        return bool(container.reason)
+    return container.exit_code not in _ENDED_BY_STOP or container.reason.startswith(("OutOfMemory", "OOMKilled"))

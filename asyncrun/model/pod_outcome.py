@@ -13,8 +13,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from asyncrun.model.ecs_outcome import Decision, failed_by_itself, to_blame
-from asyncrun.model.outcome import Outcome, StopCause, Verdict
+from asyncrun.model.outcome import Decision, Outcome, StopCause, Verdict, failed_by_itself, to_blame
 from asyncrun.model.pod import BASE_HAS_ENDED, Condition, Pod, PodEvent, Terminated
 from asyncrun.model.pod_containers import NEVER_RAN, NO_CODE, UNKNOWN_END, containers_of
 

@@ -258,7 +258,7 @@ def skipping_container(outcome: Outcome, skips: Callable[[int], bool]) -> Contai
     It is the one to blame for a failure. Where another one that takes part in the verdict failed by itself, too (that
     ECS stopped it because the task was over does not count), its code must skip as well: a real failure is not hidden.
     """
-    from asyncrun.model.ecs_outcome import failed_by_itself, to_blame
+    from asyncrun.model.outcome import failed_by_itself, to_blame
 
     if outcome.verdict is not Verdict.FAILED:
         return None

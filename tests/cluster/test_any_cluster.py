@@ -55,20 +55,6 @@ def test_long_lines_and_odd_bytes_reach_the_log(cluster: Cluster, run: Runs) -> 
     cluster.empty()
 
 
-def test_the_log_goes_on_over_a_containers_restart(cluster: Cluster, run: Runs) -> None:
-    script = "if [ -e /d/ran ]; then echo second; exit 0; fi; touch /d/ran; echo first; sleep 2; exit 4"
-    mount = [{"name": "d", "mountPath": "/d"}]
-    spec = {
-        "restartPolicy": "OnFailure",
-        "containers": [cluster.container("base", script, volumeMounts=mount)],
-        "volumes": [{"name": "d", "emptyDir": {}}],
-    }
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "restarts"}, "spec": spec}
-    run(cluster.operator(full_pod_spec=pod, image=None, cmds=None, image_pull_policy=None))
-    assert run.lines("base") == ["first", "second"]
-    cluster.empty()
-
-
 @pytest.mark.parametrize("size", [10, 100_000])
 def test_an_xcom_arrives_whole(cluster: Cluster, run: Runs, size: int) -> None:
     script = f"""(printf '"'; head -c {size} /dev/zero | tr '\\0' x; printf '"') > /airflow/xcom/return.json"""

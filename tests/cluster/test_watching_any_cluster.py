@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 from airflow.jobs.triggerer_job_runner import TriggerRunner
+from airflow.triggers.base import TaskSuccessEvent
 
 from asyncrun.clients.kube import close_all_kube, open_kube
 from asyncrun.clients.kube_api import KubeAccess
 from asyncrun.launch.pod import PodLauncher
 from asyncrun.model.pod import Pod
+from asyncrun.model.pod_watch import PodWatch
 from asyncrun.model.refs import RUN_XCOM_KEY, PodRef, RunRecord
 from asyncrun.model.settings import Settings
 from asyncrun.spec.pod.labels import our_labels, selector
@@ -26,7 +29,7 @@ from asyncrun.triggers.watch.pods.reflector import PodReflector, ReflectorStatis
 from asyncrun.triggers.watch.pods.tuning import PodTuning
 from tests.cluster.conftest import Cluster, Runs
 from tests.support.supervisor import Supervisor
-from tests.support.triggers import call, until
+from tests.support.triggers import call, event_of, until
 from tests.triggers.conftest import TRIGGER_ID, TaskLogReader
 
 pytestmark = pytest.mark.timeout(900)
@@ -113,6 +116,29 @@ async def test_a_pod_that_is_stopped_has_its_grace_and_another_of_its_name_is_le
     assert status.state.terminated is not None
     assert status.state.terminated.exit_code == 7
     await watched.launcher.stop(ref)  # it is gone: no error
+
+
+async def test_the_log_goes_on_over_a_containers_restart(
+    cluster: Cluster, airflow: Supervisor, task_log: TaskLogReader
+) -> None:
+    """Of a pod that no operator makes: theirs, as upstream's, are never restarted."""
+    script = "if [ -e /d/ran ]; then echo second; exit 0; fi; touch /d/ran; echo first; sleep 2; exit 4"
+    manifest = cluster.manifest("restarts", script, labels=our_labels("", "restarts"))
+    manifest["spec"] |= {"restartPolicy": "OnFailure", "volumes": [{"name": "d", "emptyDir": {}}]}
+    manifest["spec"]["containers"][0]["volumeMounts"] = [{"name": "d", "mountPath": "/d"}]
+    async with open_kube(cluster.target, SETTINGS) as access:
+        ref = (await PodLauncher(access.pods(cluster.namespace)).launch(manifest)).ref
+    now = time.time()
+    watch = PodWatch(
+        ref=ref, target=cluster.target, base="base", logs=("base",), end_in_triggerer=True, deferred_at=now,
+        launched_at=now,
+    )  # fmt: skip
+    trigger = PodTrigger(watch.to_dict())
+    trigger.trigger_id = TRIGGER_ID
+    async with asyncio.timeout(cluster.seconds(60)):
+        assert isinstance(await event_of(trigger), TaskSuccessEvent)
+    assert task_log.lines("base") == ["first", "second"]
+    await finish_all()
 
 
 @pytest.mark.parametrize("state", ["failed", "deferred"])

@@ -8,8 +8,8 @@ import pytest
 
 from asyncrun.model.ecs import parse_task
 from asyncrun.model.ecs_definition import TaskPlan, parse_definition
-from asyncrun.model.ecs_outcome import Decision, decide, gave_up, to_blame
-from asyncrun.model.outcome import Outcome, StopCause, Verdict
+from asyncrun.model.ecs_outcome import decide, gave_up
+from asyncrun.model.outcome import Decision, Outcome, StopCause, Verdict, to_blame
 
 
 def task(*containers: dict[str, Any], **fields: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
+from msgspec.structs import replace
 
 from asyncrun.model.errors import InvalidArgument
 from asyncrun.operators import errors
@@ -138,6 +139,33 @@ def test_the_mutation_hook_of_a_policy_plug_in_changes_what_is_created(
     assert watch.ref.selector == ""  # so it is polled
 
 
+def test_the_mutation_hook_of_airflow_local_settings_too(
+    kube: KubeLab, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from types import ModuleType
+
+    from airflow.policies import make_plugin_from_local_settings
+    from airflow.settings import get_policy_plugin_manager
+
+    def pod_mutation_hook(pod: Any) -> None:
+        pod.spec.priority_class_name = None
+        pod.metadata.annotations = {"seen-by": "local settings"}
+
+    settings = ModuleType("airflow_local_settings")
+    settings.pod_mutation_hook = pod_mutation_hook  # type: ignore[attr-defined]
+    manager = get_policy_plugin_manager()
+    before = set(manager.get_plugins())
+    make_plugin_from_local_settings(manager, settings, {"pod_mutation_hook"})
+    try:
+        task = operator(kube, FOREVER, deferrable=True)
+        watch = deferred(worker, task, worker.context(task))
+    finally:
+        for plugin in set(manager.get_plugins()) - before:
+            manager.unregister(plugin)
+    assert only(kube)["metadata"]["annotations"]["seen-by"] == "local settings"
+    assert watch.ref.selector  # our labels are still there
+
+
 class Other(KubernetesPodOperator):
     """A user's subclass that completes its arguments late."""
 
@@ -260,7 +288,7 @@ def test_every_finish_action_after_every_end(kube: KubeLab, worker: Worker, fini
     )
     context = worker.context(task)
     watch = deferred(worker, task, context)
-    event = worker.call(kube.inline_event, with_fields(watch, end_in_triggerer=False))
+    event = worker.call(kube.inline_event, replace(watch, end_in_triggerer=False))
     try:
         worker.call(task.execute_complete, context, event)
         assert end == "success"
@@ -271,12 +299,6 @@ def test_every_finish_action_after_every_end(kube: KubeLab, worker: Worker, fini
     else:
         ended(kube)
         assert only(kube)["metadata"]["labels"]["already_checked"] == "True"
-
-
-def with_fields(watch: Any, **fields: Any) -> Any:
-    import msgspec
-
-    return msgspec.structs.replace(watch, **fields)
 
 
 def test_a_pod_that_cannot_start_is_given_up_and_deleted(kube: KubeLab, worker: Worker) -> None:

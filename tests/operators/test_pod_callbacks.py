@@ -144,9 +144,7 @@ def test_code_that_triggerers_lack_keeps_the_task_in_the_worker_and_says_so(
     kube: KubeLab, worker: Worker, recorded: list[Call], capsys: Any, caplog: Any
 ) -> None:
     """Also its end: all callbacks are called, and the XCom is returned."""
-    task = operator(
-        kube, "echo 5 > /airflow/xcom/return.json", callbacks=Recorder, deferrable=True, do_xcom_push=True
-    )
+    task = operator(kube, "echo 5 > /airflow/xcom/return.json", callbacks=Recorder, deferrable=True, do_xcom_push=True)
     assert worker.execute(task, worker.context(task)) == 5
     assert names(recorded)[-3:] == ["on_pod_completion", "on_pod_teardown", "on_pod_cleanup"]
     assert "waits in the worker: callbacks with a progress_callback is code of the DAG file" in said(capsys, caplog)
@@ -171,9 +169,7 @@ def test_a_progress_callback_gets_every_line_and_a_formatter_makes_the_shown_one
 
 
 @pytest.mark.parametrize("where", ["progress_callback", "log_formatter", "on_pod_starting", "on_pod_creation"])
-def test_what_user_code_raises_fails_the_task_and_the_pod_is_deleted(
-    kube: KubeLab, worker: Worker, where: str
-) -> None:
+def test_what_user_code_raises_fails_the_task_and_the_pod_is_deleted(kube: KubeLab, worker: Worker, where: str) -> None:
     def broken(*given: Any, **facts: Any) -> Any:
         raise KeyError("of the user")
 

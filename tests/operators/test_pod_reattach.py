@@ -132,9 +132,7 @@ def test_where_it_is_not_wanted_nothing_is_looked_for_or_noted(
     assert (asked(kube, "list pods"), tries.store.rows) == (0, {})
 
 
-def test_nothing_is_launched_where_it_cannot_be_asked(
-    kube: KubeLab, tries: PodTries, capsys: Any, caplog: Any
-) -> None:
+def test_nothing_is_launched_where_it_cannot_be_asked(kube: KubeLab, tries: PodTries, capsys: Any, caplog: Any) -> None:
     config = kube.kubeconfig("blind", kube.kube.control.add_token([Rule(verbs=("create",), resources=("pods",))]))
     defers = operator(kube, FOREVER, deferrable=True, config_file=str(config))
     tries.dies(defers)

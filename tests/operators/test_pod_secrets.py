@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import pickle
+from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from asyncrun.operators import errors
 from asyncrun.operators.pod import Secret
@@ -34,14 +36,14 @@ def test_neither_the_token_nor_a_secrets_value_comes_anywhere(
     store = Store()
     context = worker.context(task, task_state_store=store)
     written: list[str] = []
+    ending = partial(worker.execute, task, context)
+    if deferrable:
+        watch = deferred(worker, task, context)
+        event = worker.call(kube.inline_event, replace(watch, end_in_triggerer=False))
+        written += [repr(watch), json.dumps(watch.to_dict()), repr(event), json.dumps(event)]
+        ending = partial(worker.call, task.execute_complete, context, event)
     with pytest.raises(errors.ContainerFailed) as caught:
-        if deferrable:
-            watch = deferred(worker, task, context)
-            event = worker.call(kube.inline_event, watch)
-            written += [repr(watch), json.dumps(watch.to_dict()), repr(event), json.dumps(event)]
-            worker.call(task.execute_complete, context, event)
-        else:
-            worker.execute(task, context)
+        ending()
     assert caught.value.outcome.exit_code == 3
     shown = said(capsys, caplog)
     assert '"name": "PLAIN",\n' in shown

@@ -98,9 +98,7 @@ def test_the_tests_of_ours_that_the_table_names_exist() -> None:
         assert re.search(rf"def test_\w*{name}\w*\(", (folder / OURS[where]).read_text()), (where, name)
 
 
-def test_d9_logging_interval_loses_or_doubles_lines(
-    kube: KubeLab, worker: Worker, capsys: Any, caplog: Any
-) -> None:
+def test_d9_logging_interval_loses_or_doubles_lines(kube: KubeLab, worker: Worker, capsys: Any, caplog: Any) -> None:
     """What the resumed worker reads begins at a whole second, and it reads as often as it resumes."""
     task = theirs(kube, "for n in $(seq 160); do echo line $n; sleep 0.05; done", deferrable=True, logging_interval=2)
     context = context_of(worker, task)

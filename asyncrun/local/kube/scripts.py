@@ -81,8 +81,9 @@ class ScriptedLog:
         self._ended: float | None = None
 
     def end(self, moment: float) -> None:
-        """Nothing is written from then on (UNIX time)."""
-        self._ended = moment
+        """Nothing is written from then on (UNIX time). The first end counts."""
+        if self._ended is None:
+            self._ended = moment
 
     @property
     def ended(self) -> float | None:

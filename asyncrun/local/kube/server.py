@@ -192,7 +192,11 @@ class KubeServer:
             return answer_error(error)
         except PageNotFound:
             return text_answer("404 page not found\n", 404)
-        except (ConnectionError, asyncio.CancelledError):
+        except ConnectionError:
+            if request.transport is not None and not request.transport.is_closing():
+                raise
+            return web.Response(status=499)  # nobody is there to read it, and raised it would be logged as an error
+        except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001  # top of a request: the server must go on, and the client be told
             traceback.print_exc(file=sys.stderr)

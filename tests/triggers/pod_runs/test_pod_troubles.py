@@ -86,8 +86,10 @@ async def test_no_node_within_the_schedule_timeout(memory: SharedMemory, task_lo
     ("status", "events", "words", "cause"),
     [
         (waiting("ImagePullBackOff", 'Back-off pulling image "busyboxx"'),
-         [event("Failed", 'Failed to pull image "busyboxx": 503 Service Unavailable')], "registry cannot be reached", Cause.IMAGE),
-        (waiting("CreateContainerConfigError", 'secret "db" not found'), [], "Secret 'db' does not exist", Cause.SECRET),
+         [event("Failed", 'Failed to pull image "busyboxx": 503 Service Unavailable')], "registry cannot be reached",
+         Cause.IMAGE),
+        (waiting("CreateContainerConfigError", 'secret "db" not found'), [], "Secret 'db' does not exist",
+         Cause.SECRET),
         (waiting("ContainerCreating"),
          [event("FailedMount", 'MountVolume.SetUp failed for volume "v" : secret "db" not found')], "FailedMount|db",
          None),
@@ -119,8 +121,8 @@ async def test_an_image_name_that_is_none_is_given_up_at_once(memory: SharedMemo
 
 async def test_the_startup_timeout_begins_when_a_node_was_found(memory: SharedMemory, task_log: TaskLogReader) -> None:
     memory.put("Pending", conditions=scheduled(False, UNSCHEDULABLE), containerStatuses=[])
-    at(50, lambda: memory.put("Pending", waiting("ContainerCreating"), conditions=[{**scheduled()[0],
-                                                                                   "lastTransitionTime": None}]))  # fmt: skip
+    unstamped = [{**scheduled()[0], "lastTransitionTime": None}]
+    at(50, lambda: memory.put("Pending", waiting("ContainerCreating"), conditions=unstamped))
     at(100, lambda: memory.put("Running"))
     at(300, lambda: memory.put("Succeeded", ended()))
     end = await end_of(memory, schedule_timeout=60, startup_timeout=60, logs=())
