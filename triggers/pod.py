@@ -6,6 +6,7 @@ import json
 from functools import cached_property
 from typing import Any
 
+from asyncrun.clients.config import running_settings
 from asyncrun.model.errors import MalformedAnswer
 from asyncrun.model.event import CompletionEvent
 from asyncrun.model.pod_watch import PodWatch
@@ -61,6 +62,9 @@ class PodTrigger(RunTrigger):
             keeps = False  # which is said below
         if not keeps:
             await super().on_kill()
+            return
+        async with TaskLog(self.trigger_number, running_settings().settings) as task_log:
+            task_log.say("warning", f"Cancelled. Pod {self._parsed.ref} goes on: on_kill_action=keep_pod")
 
     def deferred_at(self) -> float:
         """When the task was deferred, seconds since the epoch."""

@@ -55,9 +55,7 @@ class PodRunLog:
             prefixed=watch.prefixed,
         )
         into = self._run_log if self._observer is None else observed(self._run_log, self._observer)
-        return PodLog(
-            access.pods(ref.namespace), ref, watch.logs, into, self._task_log.say, self._settings, cluster=access.key
-        )
+        return PodLog(access.pods(ref.namespace), ref, watch.logs, into, self._task_log.say, self._settings)
 
     @contextmanager
     def _no_failure(self) -> Iterator[None]:

@@ -46,8 +46,12 @@ class Group(StrEnum):
     FILTER_LOG_EVENTS = "filter-log-events"
     GET_LOG_EVENTS = "get-log-events"
     KUBE = "kubernetes"
-    """One API server; a budget of its own for logs, whose many openings must not hold up launches and kills."""
+    """Questions to one API server: reading, listing and watching pods, reading events."""
+    KUBE_CHANGES = "kubernetes-changes"
+    """Creating, changing and deleting pods: launches and kills must not wait for questions, of which an API server that
+    comes back is asked hundreds at once."""
     KUBE_LOGS = "kubernetes-logs"
+    """Logs that are followed."""
     KUBE_LOG_READS = "kubernetes-log-reads"
     """Logs that are read at once, mostly at a container's end, which must not wait for logs that are followed again."""
 
@@ -62,6 +66,7 @@ def rate_of(group: Group, settings: Settings) -> float:
         Group.FILTER_LOG_EVENTS: settings.filter_logs_rate,
         Group.GET_LOG_EVENTS: settings.get_logs_rate,
         Group.KUBE: settings.kube_rate,
+        Group.KUBE_CHANGES: settings.kube_rate,
         Group.KUBE_LOGS: settings.kube_rate,
         Group.KUBE_LOG_READS: settings.kube_rate,
     }[group]

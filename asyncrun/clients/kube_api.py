@@ -58,7 +58,7 @@ class PodWatch(Protocol):
         Wait for the next lines: those that have arrived, in order, at least one; empty at the clean end.
 
         :raises Unavailable: the connection broke, or nothing came for as long as ``silence``.
-        :raises MalformedAnswer: a line that is no watch line.
+        :raises MalformedAnswer: a line that is no watch line; those before it were handed over.
         """
 
 

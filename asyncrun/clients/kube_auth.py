@@ -89,16 +89,20 @@ class FixedAuth:
 
 class FileAuth:
     """
-    A token in a file, read again every ``REREAD`` seconds. While it cannot be read the last one is used.
+    A token in a file, read again every ``REREAD`` seconds, in the background: the one in hand is good for longer than
+    that, and if it is not the server's refusal makes a renewal. While it cannot be read the last one is used.
+
+    Invariant: at most one reading at a time.
 
     :param steward: who can mend it.
     """
 
     def __init__(self, path: Path, steward: str) -> None:
         self._path, self._steward = path, steward
+        self._tasks = OwnedTasks("kubernetes")
         self._identity: Identity | None = None
         self._read_again_at = 0.0
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
 
     async def identity(self) -> Identity:
         """
@@ -106,15 +110,16 @@ class FileAuth:
 
         :raises CredentialsExpired: it could never be read.
         """
-        if self._identity is None or _now() >= self._read_again_at:
-            async with self._reading:
-                if self._identity is None or _now() >= self._read_again_at:
-                    await self._read()
+        if self._reading is None and (self._identity is None or _now() >= self._read_again_at):
+            self._reading = self._tasks.start(self._read(), "token-file")
+        if self._identity is None and self._reading is not None:
+            await joined(self._reading, "This way to Kubernetes was closed while its token file was read.")
         assert self._identity is not None  # noqa: S101 - _read sets it or raises
         return self._identity
 
     async def close(self) -> None:
-        """Nothing runs."""
+        """End a reading that is under way."""
+        await self._tasks.end()
 
     async def _read(self) -> None:
         try:
@@ -129,6 +134,8 @@ class FileAuth:
                 ) from None
         else:
             self._identity = Identity(f"Bearer {token}")
+        finally:
+            self._reading = None
         self._read_again_at = _now() + REREAD
 
 

@@ -216,10 +216,8 @@ async def _response(
         if generation.closed and not _being_cancelled():  # a closed pool cancels those who queue for it
             raise closed(call) from None
         raise
-    except transport_errors() as error:
-        if generation.closed:
-            raise closed(call) from error
-        raise unanswered(error, call) from None  # its text may hold a proxy's password
+    except transport_errors() as error:  # its text may hold a proxy's password
+        raise (closed(call) if generation.closed else unanswered(error, call)) from None
     except RuntimeError as error:  # the session is closed
         if generation.closed:
             raise closed(call) from error

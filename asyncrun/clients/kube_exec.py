@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -32,6 +33,8 @@ LONGEST_OUTPUT = 2**20
 LONGEST_LAST_LINE = 300
 """Characters of its last line of standard error that are quoted."""
 _AT_ONCE = 8
+
+_worked: set[bytes] = set()  # digests of the plug-ins that made credentials in this process
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -66,10 +69,13 @@ async def run_plugin(plugin: Plugin, limit: float, steward: str) -> Made:
     """
     Run it once.
 
+    One that worked before in this process and now says that it failed was mostly kept from whom it asks (STS, the
+    network): that is an outage, which passes.
+
     :param limit: seconds after which it is ended.
     :param steward: who can mend it.
-    :raises Unavailable: it gave no answer within ``limit``.
-    :raises CredentialsExpired: it cannot be run, failed, or gave no credentials; says its last line of standard error.
+    :raises Unavailable: it gave no answer within ``limit``, or failed though it worked before.
+    :raises CredentialsExpired: it cannot be run, failed at its first run, or gave no credentials; says its last line of standard error.
     """
     run = _Run(plugin, limit)
     work = _threads().submit(run)
@@ -83,9 +89,12 @@ async def run_plugin(plugin: Plugin, limit: float, steward: str) -> Made:
             running.exception()
         raise
     try:
-        return read_answer(running.result(), plugin.exec.api_version)
+        made = read_answer(running.result(), plugin.exec.api_version)
     except _PluginFailed as error:
-        raise error.told(_name(plugin), steward) from None
+        kind = Unavailable if error.passes_if_it_worked and _digest(plugin) in _worked else error.kind
+        raise error.told(kind, _name(plugin), steward) from None
+    _worked.add(_digest(plugin))
+    return made
 
 
 def read_answer(output: bytes, api_version: str) -> Made:
@@ -121,23 +130,28 @@ class _PluginFailed(Exception):
     """Ends a sentence that begins "exec plug-in 'aws'"."""
 
     kind: type[RemoteError] = CredentialsExpired
+    passes_if_it_worked = False
 
     def __init__(self, what: str, hint: str = "") -> None:
         self.what, self.hint = what, hint
         super().__init__(what)
 
-    def told(self, name: str, steward: str) -> RemoteError:
+    def told(self, kind: type[RemoteError], name: str, steward: str) -> RemoteError:
         hint = f" ({self.hint})" if self.hint else ""
         mend = (
             f": {steward} must see to it{hint}"
-            if self.kind is CredentialsExpired
+            if kind is CredentialsExpired
             else f"; if it lasts, {steward} must act"
         )
-        return self.kind(f"The exec plug-in {name!r} of the kubeconfig {self.what}{mend}.", service="kubernetes")
+        return kind(f"The exec plug-in {name!r} of the kubeconfig {self.what}{mend}.", service="kubernetes")
 
 
 class _PluginSilent(_PluginFailed):
     kind = Unavailable
+
+
+class _PluginRefused(_PluginFailed):
+    passes_if_it_worked = True
 
 
 class _Run:
@@ -162,7 +176,7 @@ class _Run:
             _reap(process)
             raise _PluginSilent(f"gave no answer within {self._limit:g} s, and was ended") from None
         if process.returncode:
-            raise _PluginFailed(f"failed ({_how(process.returncode)}){_last_line(said)}")
+            raise _PluginRefused(f"failed ({_how(process.returncode)}){_last_line(said)}")
         if len(output) > LONGEST_OUTPUT:
             raise _PluginFailed(f"wrote {len(output)} bytes, which cannot be credentials")
         return output
@@ -219,6 +233,13 @@ def _environment(plugin: Plugin) -> dict[str, str]:
     info = {"apiVersion": plugin.exec.api_version, "kind": "ExecCredential", "spec": spec}
     added = {one.name: one.value for one in plugin.exec.env or ()}
     return {**os.environ, **added, "KUBERNETES_EXEC_INFO": json.dumps(info)}
+
+
+def _digest(plugin: Plugin) -> bytes:
+    """Equal for equal plug-ins."""
+    exec_ = plugin.exec
+    facts = [exec_.command, exec_.args, [(one.name, one.value) for one in exec_.env or ()], str(plugin.base)]
+    return hashlib.sha256(repr(facts).encode()).digest()
 
 
 def _name(plugin: Plugin) -> str:

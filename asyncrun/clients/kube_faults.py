@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from asyncrun.clients.kube_wording import DENIED, KubeCall, on_the_way, sentence
+from asyncrun.clients.kube_wording import DENIED, KubeCall, on_the_way, proxy_refuses, sentence
 from asyncrun.model.errors import (
     AccessDenied,
     AsyncrunError,
@@ -33,6 +33,7 @@ from asyncrun.model.errors import (
 LONGEST_QUOTE = 1000
 """Characters of Kubernetes's text that are quoted: an admission webhook's reasons can be long."""
 
+_PROXY_AUTHENTICATION = 407
 _ANONYMOUS = "system:anonymous"
 _QUOTA = "exceeded quota:"
 # What lets a pod in is asked after permissions: quotas, limit ranges, pod security and others answer 403 themselves;
@@ -69,6 +70,8 @@ class Refusal(msgspec.Struct, frozen=True):
 def fault(refusal: Refusal, call: KubeCall) -> AsyncrunError:
     """Our error for an error answer: a ``RemoteError``; for a pod that is not let in a ``LaunchRefused``."""
     status = _status(refusal.body)
+    if status is None and refusal.http == _PROXY_AUTHENTICATION:
+        return _made(CredentialsExpired, call, proxy_refuses(call), refusal)
     if status is None:
         return _made(_KINDS_ON_THE_WAY.get(refusal.http, Unavailable), call, on_the_way(refusal.http, call), refusal)
     said = " ".join((status.message or "").split())[:LONGEST_QUOTE]
@@ -106,6 +109,8 @@ def unanswered(error: BaseException, call: KubeCall) -> RemoteError:
             f"{call.api} does not accept the client certificate {call.identity} ({_reason(error)}): {call.steward} "
             "must renew it.",
         )
+    if any(_proxy_status(one) == _PROXY_AUTHENTICATION for one in _chain(error)):
+        return _made(CredentialsExpired, call, proxy_refuses(call))
     return _made(Unavailable, call, f"{call.api} did not answer ({_reason(error)}) when it was asked to {call.text}.")
 
 
@@ -213,6 +218,13 @@ def _status(body: bytes) -> _Status | None:
     return status if status.kind == "Status" else None
 
 
+def _proxy_status(error: BaseException) -> int | None:
+    """What a proxy answered that was to connect us, None if that is not it."""
+    import aiohttp
+
+    return error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
+
+
 def _mistrusted(error: BaseException) -> str | None:
     """Why the server's certificate was not accepted, None if that is not it."""
     found = [one for one in _chain(error) if isinstance(one, ssl.SSLCertVerificationError)]
@@ -236,6 +248,8 @@ def _reason(error: BaseException) -> str:
         if isinstance(one, ssl.SSLError):
             if reason := getattr(one, "reason", None):
                 return f"TLS: {reason}"
+        elif (http := _proxy_status(one)) is not None:
+            return f"the proxy on the way answered HTTP {http}"
         elif isinstance(one, OSError) and one.strerror and isinstance(one.errno, int):
             return one.strerror
     return type(chain[-1]).__name__

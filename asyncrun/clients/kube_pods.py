@@ -196,7 +196,9 @@ class Pods:
         body: bytes | None = None,
     ) -> Request:
         path = path_of(self._namespace, "pods", *([name] if name else []))
-        return Request(self._calls.call(verb, "pods", self._namespace, name), method, path, query or {}, body)
+        call = self._calls.call(verb, "pods", self._namespace, name)
+        group = Group.KUBE if method == "GET" else Group.KUBE_CHANGES
+        return Request(call, method, path, query or {}, body, group=group)
 
 
 def read_event(item: bytes | msgspec.Raw, call: KubeCall) -> PodEvent:

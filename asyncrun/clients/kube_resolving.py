@@ -54,7 +54,7 @@ def resolve_kube(target: KubeTarget, known: str | None = None) -> ResolvedKube |
     """
     import aiohttp  # noqa: F401 - takes 0.3 s the first time, which must not be spent in the event loop
 
-    extra, found = look_up(target.conn_id)
+    extra, found = look_up(target.conn_id, decides=not _names_cluster(target))
     try:
         resolved = replace(_located(target, extra), found=found)
     except KubeconfigError as error:
@@ -64,6 +64,11 @@ def resolve_kube(target: KubeTarget, known: str | None = None) -> ResolvedKube |
         ) from None
     resolved = replace(resolved, fingerprint=fingerprint_of(resolved))
     return None if resolved.fingerprint == known else resolved
+
+
+def _names_cluster(target: KubeTarget) -> bool:
+    """Whether the operator's arguments alone say which cluster is meant; a connection may name a file's context."""
+    return bool(target.in_cluster or (target.config_file and target.cluster_context))
 
 
 def _located(target: KubeTarget, extra: Extra) -> ResolvedKube:

@@ -10,7 +10,7 @@ from asyncrun.clients.kube_api import WatchLine
 from asyncrun.clients.kube_calls import Answer
 from asyncrun.clients.kube_faults import malformed
 from asyncrun.clients.kube_wording import KubeCall
-from asyncrun.model.errors import Unavailable
+from asyncrun.model.errors import MalformedAnswer, Unavailable
 
 LINES_AT_ONCE = 500
 """Lines of a watch that are handed over together: decoding them is one step of the event loop."""
@@ -80,8 +80,16 @@ class Watching:
             self._lines.extend(line for line in self._splitter.feed(portion) if line.strip())
             if self._splitter.unfinished > LONGEST_LINE:
                 raise malformed(self._answer.call, f"a line is longer than {LONGEST_LINE} bytes")
-        ready = [self._lines.popleft() for _ in range(min(len(self._lines), LINES_AT_ONCE))]
-        return [watch_line(line, self._answer.call) for line in ready]
+        ready: list[WatchLine] = []
+        while self._lines and len(ready) < LINES_AT_ONCE:
+            try:
+                ready.append(watch_line(self._lines[0], self._answer.call))
+            except MalformedAnswer:
+                if not ready:
+                    raise
+                break  # those before it count; the next call raises
+            self._lines.popleft()
+        return ready
 
     def _last(self) -> list[WatchLine]:
         """At the end: what is left is a cut line, unless it is whole."""

@@ -97,6 +97,15 @@ def _denial(said: str, call: KubeCall) -> str:
     )
 
 
+def proxy_refuses(call: KubeCall) -> str:
+    """The message where a proxy wants to know who we are."""
+    return (
+        f"The proxy on the way to {call.api} wants authentication (HTTP 407): {call.steward or 'whoever runs Airflow'} "
+        "must give its user and password in proxy-url of the kubeconfig, or whoever runs Airflow in the proxy variable "
+        "of the environment."
+    )
+
+
 def on_the_way(http: int, call: KubeCall) -> str:
     """The message of an answer that is not the API server's."""
     try:

@@ -165,8 +165,9 @@ class Settings:
         at_most=_HOUR,
     )
     kube_rate: float = _number(
-        50, "calls/s", "requests to one API server, and as many openings of logs: its priority and fairness queues "
-        "serve all users of the cluster", at_least=1, at_most=10**4,
+        50, "calls/s", "each of four budgets for one API server: questions (get, list, watch), changes (create, patch, "
+        "delete), following logs, and reading logs at once. Its priority and fairness queues serve all users of the "
+        "cluster", at_least=1, at_most=10**4,
     )  # fmt: skip
     pod_list_page: int = _number(
         200, "pods", "per page of a list: a pod is 5-20 KiB of JSON, a page is parsed in one step of the event loop",

@@ -66,7 +66,8 @@ def _told(completion: PodCompletionEvent) -> dict[str, Any]:
 def _skipping(operator: Any, outcome: Outcome) -> ContainerOutcome | None:
     """As upstream: the base container's exit code alone skips, where it decided by itself."""
     base = outcome.container(operator.base_container_name)
-    if base is None or base.exit_code is None or outcome.verdict is not Verdict.FAILED or outcome.stop_cause:
+    ended = outcome.verdict in (Verdict.FAILED, Verdict.SUCCEEDED) and not outcome.stop_cause
+    if base is None or base.exit_code is None or not ended:
         return None
     by_itself = outcome.decided_by == base.name and not outcome.code
     return base if by_itself and exit_code_test(operator.skip_on_exit_code)(base.exit_code) else None

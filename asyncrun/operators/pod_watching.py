@@ -12,7 +12,7 @@ from asyncrun.operators import ending
 from asyncrun.operators.pod_callbacks import needs_worker
 from asyncrun.operators.running import Launched
 from asyncrun.spec.deadline import Limit, limit_of
-from asyncrun.spec.values import as_bool
+from asyncrun.spec.values import as_bool, exit_code_test
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -65,11 +65,16 @@ def pod_watch(operator: Any, base: type, launched: Launched, pod: Pod, settings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PodEndingFacts(ending.EndingFacts):
     callbacks: bool = field(default=False, metadata={"needs": "it has callbacks for its pod"})
+    skips_success: bool = field(default=False, metadata={"needs": "0 is in skip_on_exit_code"})
 
 
 def _ending_facts(operator: Any, base: type) -> _PodEndingFacts:
     facts = asdict(ending.collect(operator, base))
-    return _PodEndingFacts(**facts, callbacks=bool(operator.callbacks))
+    return _PodEndingFacts(**facts, callbacks=bool(operator.callbacks), skips_success=_skips(operator, 0))
+
+
+def _skips(operator: Any, code: int) -> bool:
+    return exit_code_test(operator.skip_on_exit_code)(code)
 
 
 def _is_prefixed(operator: Any) -> bool:

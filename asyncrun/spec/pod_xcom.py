@@ -121,6 +121,7 @@ def add_sidecar(
     sidecar: dict[str, Any] = {
         "name": SIDECAR_NAME,
         "image": image or DEFAULT_IMAGE,
+        "imagePullPolicy": "IfNotPresent",  # any version of it will do, so a registry is asked only where it is missing
         "command": ["sh", "-c", sidecar_script(inline=inline_limit(len(mains) + len(inits) + 1), limit=limit)],
         "restartPolicy": "Always",
         "volumeMounts": [mount],

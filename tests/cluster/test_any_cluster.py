@@ -114,7 +114,7 @@ def test_what_is_missing_is_named(cluster: Cluster, run: Runs, what: str) -> Non
         if what == "secret"
         else {"configmaps": ["no-such-thing"]}
     )
-    task = cluster.operator(startup_timeout_seconds=cluster.seconds(10), **missing)
+    task = cluster.operator(startup_timeout_seconds=cluster.seconds(5), **missing)
     with pytest.raises(errors.NeverStarted, match="no-such-thing") as caught:
         run(task)
     assert caught.value.diagnosis.cause is (Cause.SECRET if what == "secret" else Cause.CONFIG)

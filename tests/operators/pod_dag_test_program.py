@@ -1,5 +1,4 @@
-"""`dag.test()` of what DAG authors do with pods, against the cluster of a kubeconfig; run by test_pod_dag_test in its own
-process."""
+"""`dag.test()` of what DAG authors do with pods; run by test_pod_dag_test in its own process."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from asyncrun.local.kube.log_text import FileText, LogOptions, Shaper, Text, start_of
 from asyncrun.local.kube.node_api import ContainerLog, Node
@@ -11,6 +12,8 @@ from asyncrun.local.kube.status import ApiError, bad_request
 from asyncrun.local.kube.store import Json
 
 _PIECE = 1 << 16
+_PASSED_ON = frozenset({"follow", "limitBytes", "previous", "sinceSeconds", "sinceTime", "tailLines", "timestamps"})
+"""What the API server asks the kubelet."""
 _NOT_PULLED = {
     "ErrImagePull": "image can't be pulled",
     "ImagePullBackOff": "trying and failing to pull image",
@@ -88,7 +91,8 @@ def unreachable(pod: Json, container: str, query: str) -> ApiError:
     """The 500 of an API server that cannot reach the kubelet (traces ``r``, ``t``)."""
     metadata = pod["metadata"]
     where = f"https://127.0.0.1:10250/containerLogs/{metadata['namespace']}/{metadata['name']}/{container}"
-    path = f"{where}?{query}" if query else where
+    passed_on = urlencode(sorted((key, value) for key, value in parse_qsl(query) if key in _PASSED_ON))
+    path = f"{where}?{passed_on}" if passed_on else where
     return ApiError(500, None, f'Get "{path}": dial tcp 127.0.0.1:10250: connect: connection refused')
 
 

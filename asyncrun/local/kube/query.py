@@ -64,8 +64,12 @@ class Call:
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
-    """A boolean; anything but ``false`` and ``0`` is true (``follow=banana``: trace ``k_bad_requests``)."""
-    return name in query and query[name] not in {"false", "0"}
+    """
+    A boolean; anything but ``false`` and ``0`` is true (``follow=banana``: trace ``k_bad_requests``).
+
+    In capitals, too: clients in Python say ``False``.
+    """
+    return name in query and query[name].lower() not in {"false", "0"}
 
 
 def integer(query: Mapping[str, str], name: str) -> int | None:

@@ -228,8 +228,22 @@ async def test_renewal_that_fails_is_no_harm_while_the_old_credentials_are_valid
         await until(said)
         assert PREFIX not in caplog.text
         clock.ahead = 1001
-        with pytest.raises(CredentialsExpired, match="and said: 'no network'"):
+        with pytest.raises(Unavailable, match="and said: 'no network'; if it lasts, whoever manages"):
             await kube.pods("ns").get("p")
+
+
+async def test_plugin_that_worked_once_in_this_process_has_an_outage_when_it_fails(
+    configured: Callable[..., None], plugin: PlugIn, settings: Settings
+) -> None:
+    await get(settings)
+    await close_all_kube()
+    plugin.script("import sys; sys.exit('could not connect to sts')")
+    assert "said: 'could not connect to sts'; if it lasts" in await refused(settings, Unavailable)
+    configured(args=["--profile", "other"])  # another one, which never worked
+    assert "must see to it" in await refused(settings)
+    configured()
+    plugin.script("print('no credentials')")
+    assert "gave no ExecCredential" in await refused(settings)
 
 
 async def test_failed_plugin_is_not_run_again_by_every_call(

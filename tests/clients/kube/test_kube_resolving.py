@@ -149,8 +149,8 @@ def test_missing_default_connection_is_no_connection_and_another_missing_one_an_
     write(tmp_path / ".kube" / "config", kubeconfig(URL))
     assert (resolved(KubeTarget()).server, resolved(KubeTarget()).found) == (URL, False)
     assert refused(KubeTarget(conn_id="no_such")) == (
-        "There is no Airflow connection 'no_such', or Airflow does not answer: whoever manages connections must create "
-        "it, or the operator must name another one in kubernetes_conn_id."
+        "There is no Airflow connection 'no_such': whoever manages connections must create it, or the operator must "
+        "name another one in kubernetes_conn_id."
     )
 
 

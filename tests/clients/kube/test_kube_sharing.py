@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import socket
 import ssl
 import threading
@@ -145,9 +146,40 @@ class TestCredentials:
             await asyncio.sleep(0.15)
             await get(kube)  # with the last one
             path.write_text(NEW)
-            await asyncio.sleep(0.15)
+
+            async def renewed() -> bool:
+                await get(kube)
+                return server.authorizations()[-1] == f"Bearer {NEW}"
+
+            await until(renewed)
             await asyncio.gather(*(get(kube) for _ in range(5)))
-        assert server.authorizations() == [f"Bearer {OLD}"] * 2 + [f"Bearer {NEW}"] * 5
+        assert server.authorizations()[:2] == [f"Bearer {OLD}"] * 2
+        assert server.authorizations()[-6:] == [f"Bearer {NEW}"] * 6
+
+    async def test_token_file_that_is_due_to_be_read_holds_up_no_call_and_is_read_once(
+        self, server: ApiServer, connect: Connect, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(kube_auth, "REREAD", 0.05)
+        path = tmp_path / "token"
+        path.write_text(OLD)
+        connect(kube_config=kubeconfig(server.url, {"tokenFile": str(path)}))
+        async with open_kube(TARGET, settings) as kube:
+            await get(kube)
+            path.unlink()
+            os.mkfifo(path)  # whoever reads it waits for a writer
+            await asyncio.sleep(0.1)
+            try:
+                async with asyncio.timeout(5):
+                    await asyncio.gather(*(get(kube) for _ in range(30)))
+                readings = [task for task in asyncio.all_tasks() if "asyncrun-token-file" in task.get_name()]
+                assert len(readings) == 1
+                monkeypatch.setattr(kube_auth, "REREAD", 60.0)
+            finally:  # or the reading thread would wait for ever
+                await asyncio.to_thread(path.write_text, NEW)
+            await asyncio.wait(readings)
+            await get(kube)
+        assert server.authorizations()[:31] == [f"Bearer {OLD}"] * 31
+        assert server.authorizations()[-1] == f"Bearer {NEW}"
 
     async def test_missing_token_file_is_told(self, connect: Connect, settings: Settings) -> None:
         connect(kube_config=kubeconfig("http://127.0.0.1:1", {"tokenFile": "/no/such/token"}))
@@ -417,6 +449,26 @@ class TestOutages:
 
 
 @pytest.mark.usefixtures("connected")
+async def test_launches_and_kills_wait_for_no_questions(server: ApiServer, settings: Settings) -> None:
+    server.answers |= {f"DELETE {ONE}": (200, {}), f"POST {ALL}": (201, pod()), f"PATCH {ONE}": (200, pod())}
+    loop = asyncio.get_running_loop()
+    async with open_kube(TARGET, replace(settings, kube_rate=10.0)) as kube:
+        questions = [asyncio.create_task(get(kube), name=f"question {n}") for n in range(500)]
+        while server.count("GET") < 10:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        before = loop.time()
+        pods = kube.pods("ns")
+        await pods.delete("p", uid="u-1")
+        await pods.create({})
+        await pods.patch("p", {})
+        assert loop.time() - before < 3
+        assert server.count("GET") < 100, "the questions kept to their rate"
+        for question in questions:
+            question.cancel()
+        await asyncio.wait(questions)
+
+
+@pytest.mark.usefixtures("connected")
 async def test_connections_are_used_again(server: ApiServer, settings: Settings) -> None:
     async with open_kube(TARGET, settings) as kube:
         for _ in range(5):
@@ -443,6 +495,73 @@ async def test_proxy_that_is_away_is_told_without_its_password(connect: Connect,
         with pytest.raises(Unavailable, match=r"https://k8s\.invalid did not answer") as caught:
             await get(kube)
     await close_all_kube()
+    assert "secret-word" not in "".join(traceback.format_exception(caught.value))
+
+
+@contextlib.asynccontextmanager
+async def proxy(answer: bytes) -> AsyncIterator[tuple[str, asyncio.Event, asyncio.Event]]:
+    """One that asks for a user: its URL with a password, whether it was asked, and leave to answer."""
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await may_answer.wait()
+        writer.write(answer)
+        writer.close()
+        await writer.wait_closed()
+
+    serving = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with serving:
+        yield f"http://user:secret-word@127.0.0.1:{serving.sockets[0].getsockname()[1]}", asked, may_answer
+
+
+REFUSED_BY_PROXY = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("url", ["https://k8s.invalid", "http://k8s.invalid"])
+async def test_proxy_that_wants_another_user_is_named_with_who_must_act(
+    connect: Connect, settings: Settings, url: str
+) -> None:
+    async with proxy(REFUSED_BY_PROXY) as (through, _, may_answer):
+        may_answer.set()
+        connect(kube_config=kubeconfig(url, **{"proxy-url": through}))
+        async with open_kube(TARGET, settings) as kube:
+            with pytest.raises(CredentialsExpired) as caught:
+                await get(kube)
+        await close_all_kube()
+    assert str(caught.value) == (
+        f"The proxy on the way to Kubernetes at {url} wants authentication (HTTP 407): whoever manages Airflow "
+        "connection 'kube_test' must give its user and password in proxy-url of the kubeconfig, or whoever runs "
+        "Airflow in the proxy variable of the environment."
+    )
+    assert "secret-word" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_proxy_that_refuses_for_another_reason_is_an_outage(connect: Connect, settings: Settings) -> None:
+    async with proxy(REFUSED_BY_PROXY.replace(b"407", b"503")) as (through, _, may_answer):
+        may_answer.set()
+        connect(kube_config=kubeconfig("https://k8s.invalid", **{"proxy-url": through}))
+        async with open_kube(TARGET, settings) as kube:
+            with pytest.raises(Unavailable, match=r"did not answer \(the proxy on the way answered HTTP 503\)"):
+                await get(kube)
+        await close_all_kube()
+
+
+async def test_answer_of_a_proxy_while_all_is_closed_does_not_show_its_password(
+    connect: Connect, settings: Settings
+) -> None:
+    async with proxy(REFUSED_BY_PROXY) as (through, asked, may_answer):
+        connect(kube_config=kubeconfig("https://k8s.invalid", **{"proxy-url": through}))
+        async with open_kube(TARGET, settings) as kube:
+            call = asyncio.create_task(get(kube), name="call")
+            await asyncio.wait_for(asked.wait(), 5)
+            (shared,) = _registry().values()
+            shared._kube.current.closed = True  # what a close does first; the answer comes at that moment
+            may_answer.set()
+            with pytest.raises(Unavailable, match="this way to Kubernetes was closed") as caught:
+                await call
+        await close_all_kube()
     assert "secret-word" not in "".join(traceback.format_exception(caught.value))
 
 

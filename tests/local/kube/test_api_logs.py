@@ -140,9 +140,11 @@ async def test_follow_of_anything_but_false_follows(kube: Kube) -> None:
     assert len(text.splitlines()) == 3
 
 
-async def test_a_reader_without_follow_gets_what_is_there(kube: Kube) -> None:
+@pytest.mark.parametrize("query", ["", "?follow=false", "?follow=False", "?follow=0"])
+async def test_a_reader_without_follow_gets_what_is_there(kube: Kube, query: str) -> None:
+    """Clients in Python write booleans as Python does."""
     await running(kube, "a", lines=100, interval=60)
-    _, text = await kube.ask("GET", f"{PODS}/a/log")
+    _, text = await kube.ask("GET", f"{PODS}/a/log{query}")
     assert len(text.splitlines()) == 1
 
 

@@ -335,3 +335,41 @@ def test_the_row_as_the_first_release_wrote_it_still_loads() -> None:
     watch = PodWatch.from_dict(row)
     assert (watch.ref.uid, watch.on_finish_action, watch.schedule_timeout) == ("u", "delete_pod", 120)
     assert PodTrigger(row).serialize() == ("asyncrun.triggers.pod.PodTrigger", {"watch": row})
+
+
+async def test_a_start_that_takes_too_long_is_given_up_though_the_pod_may_not_be_read_by_itself(
+    memory: SharedMemory, task_log: TaskLogReader
+) -> None:
+    """Before giving up, the pod is looked at once more, where that is permitted."""
+    memory.fault = lambda operation: denied("get") if operation == "get" else None
+    memory.put("Pending", waiting("ContainerCreating"))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    end = await end_of(memory, startup_timeout=30)
+    assert loop.time() - began < 60
+    assert (end.outcome.verdict, end.outcome.stop_cause) == (Verdict.NEVER_STARTED, StopCause.START)
+
+
+async def test_a_stop_at_the_deadline_that_is_denied_is_said_at_once_and_once(
+    memory: SharedMemory, task_log: TaskLogReader
+) -> None:
+    """Who may allow it can do so while it is tried again; and a pod that ends by itself meanwhile keeps its end."""
+    memory.fault = lambda operation: denied("delete") if operation == "delete" else None
+    memory.put()
+    at(50, lambda: memory.put("Succeeded", ended()))
+    end = await end_of(memory, deadline=time.time() + 5, deadline_reason="execution_timeout=0:00:05", logs=())
+    assert end.outcome.verdict is Verdict.SUCCEEDED
+    text = said(task_log, 1)
+    assert text.count("could not be stopped, and may still be running") == 1
+    assert "the verb 'delete' on 'pods'" in text
+
+
+async def test_a_sidecar_that_goes_on_keeps_nobody_waiting(memory: SharedMemory, task_log: TaskLogReader) -> None:
+    """As one that ignores TERM does until the end of the pod's grace."""
+    memory.put("Running", running(), initContainerStatuses=[running("proxy")])
+    at(5, lambda: memory.put("Running", ended(), initContainerStatuses=[running("proxy")]))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    end = await memory.completion()
+    assert end.outcome.verdict is Verdict.SUCCEEDED
+    assert loop.time() - began < 20

@@ -97,10 +97,14 @@ class LogServer(PodsApi):
     ) -> None:
         self.containers: dict[str, list[Instance]] = {name: [] for name in (*init, *(names or ("main",)))}
         self.phase = "Pending"
+        self.conditions: dict[str, str] = {}
+        self.restart_policy = "Always"
         self.deleted = False
         self.uid = UID
         self.opened: list[dict[str, Any]] = []
         self.open_now = self.most_open = self.sent = self.gets = 0
+        self.open_lag = 0.01
+        """Seconds until the opening of a log is answered."""
         self.lag = lag
         self.refuse = refuse
         self._init = tuple(init)
@@ -138,6 +142,11 @@ class LogServer(PodsApi):
         self.phase = phase or self.phase
         self._tell()
 
+    def lose_node(self) -> None:
+        """As the node controller tells it (trace t_node_lost)."""
+        self.conditions = {"Ready": "False", "ContainersReady": "True"}
+        self._tell()
+
     def finish(self, phase: str = "Succeeded") -> None:
         for name, instances in self.containers.items():
             if instances and instances[-1].ended_at is None:
@@ -160,8 +169,10 @@ class LogServer(PodsApi):
             msgspec.json.encode(
                 {
                     "metadata": {"uid": self.uid, "name": "etl", "namespace": "jobs"},
+                    "spec": {"restartPolicy": self.restart_policy},
                     "status": {
                         "phase": self.phase,
+                        "conditions": [{"type": kind, "status": one} for kind, one in self.conditions.items()],
                         "containerStatuses": statuses,
                         "initContainerStatuses": [self._status(name) for name in self._init],
                     },
@@ -218,7 +229,7 @@ class LogServer(PodsApi):
         self.opened.append(
             {"follow": follow, "since": since, "previous": previous, "container": container, "at": now()}
         )
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self.open_lag)
         if (error := self.refuse()) is not None:
             raise error
         if self.deleted:

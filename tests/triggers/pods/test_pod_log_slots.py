@@ -10,7 +10,7 @@ import pytest
 
 from asyncrun.model.errors import Unavailable
 from asyncrun.model.settings import Settings
-from asyncrun.triggers.logs.pods.slots import FollowSlots, slots_of
+from asyncrun.triggers.logs.pods.slots import FollowSlots, SlotStatistics, follow_slots
 from tests.triggers.pods.log_server import Cut, LogServer, Run, now
 
 pytestmark = [pytest.mark.looptime]
@@ -29,7 +29,7 @@ async def test_places_are_given_in_the_order_of_asking() -> None:
     assert slots.statistics().following == 2
     for slot in taken:
         slot.close()
-    assert slots.empty
+    assert slots.statistics() == SlotStatistics(0, 0)
 
 
 async def test_runs_beyond_the_limit_are_read_in_turns_and_lose_nothing() -> None:
@@ -42,7 +42,7 @@ async def test_runs_beyond_the_limit_are_read_in_turns_and_lose_nothing() -> Non
         for server in servers:
             server.write(f"line {number}")
         await asyncio.sleep(0.5)
-    assert slots_of(None).statistics().following == 3
+    assert follow_slots().statistics().following == 3
     shown = [len(run.lines) for run in runs]
     assert min(shown) >= 50, shown
     assert sum(server.open_now for server in servers) <= 3 + 8
@@ -97,7 +97,7 @@ async def test_a_broken_pod_does_not_hold_up_the_others_turns() -> None:
     assert runs[-1].lines == ["here"]
     for run in runs:
         await run.close()
-    assert slots_of(None).empty
+    assert follow_slots().statistics() == SlotStatistics(0, 0)
 
 
 async def test_followers_that_were_cut_at_once_do_not_come_back_at_once() -> None:

@@ -120,6 +120,33 @@ def test_a_clean_end_goes_on_at_once_and_healthy_time_ends_the_backing_off() -> 
     assert one.wait == 0.25
 
 
+@pytest.mark.parametrize("end", ["410", "clean", "cut"])
+def test_one_line_of_each_short_watch_does_not_end_the_backing_off(end: str) -> None:
+    one, now, requests = reflection(), 0.0, 0
+    while now < 60:
+        if isinstance(one.request, ListPage):
+            one.page(page(version=str(requests + 1)), now)
+        else:
+            one.opened(now)
+            one.line(line(str(requests + 1)), now)
+            if end == "410":
+                error = one.line(line("", "ERROR", '{"code":410}'), now)
+                assert error is not None
+                one.failed(error, now)
+            elif end == "cut":
+                one.failed(DOWN, now)
+            else:
+                one.ended(now)
+        requests += 1
+        now += one.wait + 0.01
+    assert requests < 40
+    assert one.lists == 1 or end == "410", "watches that bring something are worth resuming"
+    one.page(page(), now)
+    one.opened(now)
+    one.ended(now + 3)
+    assert one.wait == 0
+
+
 def test_watches_that_end_at_once_again_and_again_lead_to_listings_ever_more_slowly() -> None:
     one = watching()
     requests, waits = [], []

@@ -10,13 +10,13 @@ from asyncrun.model.log_cursor import LogCursor
 from asyncrun.model.pod import Pod
 from asyncrun.triggers.logs.pods.instances import Instance, Instances
 from asyncrun.triggers.logs.pods.intake import Request, Trouble
+from asyncrun.triggers.logs.pods.nodes import is_of_node, is_without_node
 from asyncrun.triggers.logs.pods.reading import Answer, Host, Reader
 from asyncrun.triggers.logs.pods.slots import Slot
 from asyncrun.triggers.wakeup import Wakeup, is_due
 
 _RETRY = Backoff(first=1.0, longest=20.0)
 _DENIED_RETRY = 60.0  # s
-_LIVED = 10.0  # s; a connection that held that long was no failure
 _SAY_AFTER = 3  # failures in a row
 # The kubelet answers by what it knows, and tells the API server some moments later.
 _STATUS_LAG = 1.0  # s
@@ -45,12 +45,14 @@ class ContainerFollower:
         self._slot: Slot | None = None
         self._failures = self._idle = 0
         self._may_restart = True
+        self._is_stale = False  # what was told of the pod may be older than what the next request brings
 
     def look(self, pod: Pod) -> None:
         """Take a state of the pod."""
         self._may_restart = pod.spec.restart_policy != "Never" or self._container in pod.sidecars()
         if not self.instances.look(pod):
             return
+        self._is_stale = False
         self._news.set()
         self._host.changed()
         instance = self.instances.next()
@@ -75,6 +77,7 @@ class ContainerFollower:
                     await self._read_on(instance)
         finally:
             self._leave()
+            self._host.answered(self._container)
             self._host.changed()
 
     async def _read_on(self, instance: Instance) -> None:
@@ -97,10 +100,10 @@ class ContainerFollower:
         Whether the present log is this instance's, as far as that must be asked.
 
         With a line of it the answer itself shows that. Without one, what a later connection brings may be the next
-        instance's, and its lines would be shown before those that it was opened for.
+        instance's, and its lines would be shown before those that it was opened for. Mostly the run has been told of
+        that before, so it is asked only where the run may have been told nothing, or not yet.
         """
-        asked_before, instance.asked = instance.asked, True
-        if not asked_before or instance.cursor.stamp is not None or self.instances.over:
+        if not self._is_stale or not self._may_restart or instance.cursor.stamp is not None or self.instances.over:
             return True
         return await self._ask() is not None and self.instances.age(instance) == 0
 
@@ -131,12 +134,16 @@ class ContainerFollower:
 
     async def _conclude(self, instance: Instance, answer: Answer) -> None:
         request = answer.request
-        if answer.new or (request.follow and answer.seconds >= _LIVED):
-            self._failures = 0
+        self.missed = self.missed or answer.lost
+        if answer.opened:
+            # No failure: lines must not come late where connections are cut often. The log budget is the brake.
+            self._failures = 0 if answer.new else min(self._failures, 1)
         if answer.error is not None:
-            await self._recover(instance, answer.error)
+            await self._recover(instance, answer)
             return
         self.readable = True
+        if answer.trouble not in (Trouble.GONE, Trouble.WORDS):
+            instance.refusals = 0
         if answer.trouble is Trouble.GAP:
             await self._verify(instance, previous=request.previous)
         elif answer.trouble is Trouble.GONE:
@@ -169,9 +176,13 @@ class ContainerFollower:
         one's, whose end has still to be read a second time.
         """
         if self._may_restart:
-            await self._news.wait(self._pause())
+            self._is_stale = not await self._news.wait(self._pause())
             return
-        give_up_at = _now() + max(_END_LAG, self._pause())
+        await self._until_ended(instance, max(_END_LAG, self._pause()))
+
+    async def _until_ended(self, instance: Instance, seconds: float) -> None:
+        """Wait until it is known to have ended, for that long at most."""
+        give_up_at = _now() + seconds
         while not instance.ended and not is_due(give_up_at):
             await self._news.wait(give_up_at - _now())
 
@@ -181,25 +192,30 @@ class ContainerFollower:
         self._reader.settle()  # what has ended writes no more, and a restart takes longer than a slot
         self._host.changed()
 
-    async def _recover(self, instance: Instance, error: RemoteError) -> None:
+    async def _recover(self, instance: Instance, answer: Answer) -> None:
+        error = answer.error
+        if error is None:
+            return
         if isinstance(error, AccessDenied) and not isinstance(error, CredentialsExpired):
             await self._denied(error)
         elif isinstance(error, NotFound):
-            self._host.answered()
-            if await self._ask() is not None:
-                await asyncio.sleep(self._pause())  # just after a kubelet's restart (trace r)
+            self._host.answered(self._container)
+            # The pod's node may be gone, or its kubelet just have been restarted (trace r).
+            if is_without_node(error) or await self._ask() is not None:
+                await self._refused(instance, f"the API server says: {error.said or error}")
         elif isinstance(error, RequestRefused):
             if instance.ended:
                 await self._refused(instance, f"the API server says: {error.said or error}")
             else:
-                self._host.answered()
+                self._host.answered(self._container)
                 await self._news.wait(_WAITING_POLL)  # it waits to start
         else:
             instance.end, instance.rotated = None, False  # to come twice is to come twice in a row
-            await self._outage(error)
+            self._is_stale = self._is_stale or not answer.opened
+            await self._outage(error, instance)
 
     async def _denied(self, error: AccessDenied) -> None:
-        self._host.answered()
+        self._host.answered(self._container)
         self.readable = False
         self._host.say_once(
             "warning",
@@ -209,16 +225,26 @@ class ContainerFollower:
         self._host.changed()
         await asyncio.sleep(_DENIED_RETRY)
 
-    async def _outage(self, error: RemoteError) -> None:
-        self._host.failed()
-        pause = self._pause()
+    async def _outage(self, error: RemoteError, instance: Instance | None = None) -> None:
+        """
+        :param instance: whose end is worth another request at once: then its log is read, and the run is over.
+        """
+        pause, why = self._pause(), ""
+        if is_of_node(error):
+            self._host.node_failed(self._container)
+            why = " since its node does not answer"
         if self._failures == _SAY_AFTER:
-            self._host.say_once("info", f"The log of this pod cannot be read now; asyncrun goes on trying: {error}")
-        await asyncio.sleep(pause)
+            said = f"The log of this pod cannot be read now{why}; asyncrun goes on trying: {error}"
+            self._host.say_once("info", said)
+        if instance is None or instance.ended:
+            await asyncio.sleep(pause)
+        else:
+            await self._until_ended(instance, pause)
 
     async def _ask(self) -> Pod | None:
         """The pod as it is now; None: it is gone, or that cannot be known now."""
         ref = self._host.ref
+        self._host.asked(self._container)
         try:
             pod = await self._host.pods.get(ref.name)
         except NotFound:
@@ -227,6 +253,8 @@ class ContainerFollower:
         except RemoteError as error:
             await self._outage(error)
             return None
+        self._is_stale = False
+        self._host.answered(self._container)
         if pod.uid != ref.uid:
             self.instances.vanish()
             return None
@@ -253,7 +281,7 @@ class ContainerFollower:
             instance.rotated = True
 
     async def _refused(self, instance: Instance, why: str) -> None:
-        self._host.answered()
+        self._host.answered(self._container)
         if instance.ended:
             instance.refusals += 1
         if instance.ended and (instance.closed or instance.refusals >= _REFUSALS):

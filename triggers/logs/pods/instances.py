@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from asyncrun.model.log_cursor import LogCursor
 from asyncrun.model.pod import ContainerStatus, Pod
 from asyncrun.model.pod_log_text import TextLine
+
+
+class LogEnd(msgspec.Struct, frozen=True):
+    """
+    Where a connection came to a clean end.
+
+    :param cursor: the instance's then.
+    :param caught_up: whether all that was read before had come again.
+    :param stamp: of the last line that came.
+    :param rest: what came after the last line feed.
+    """
+
+    cursor: LogCursor
+    caught_up: bool
+    stamp: int | None
+    rest: TextLine | None
 
 
 @dataclass(slots=True, eq=False)
@@ -18,8 +36,8 @@ class Instance:
     :param read: whether its log was read to its end, or as far as it will ever be.
     :param closed: whether a connection ended cleanly after the instance was known to have ended.
     :param rotated: whether it is known that a gap in it is due to rotation.
-    :param end: where the last connection came to a clean end, and what it brought after the last line feed.
-    :param asked: whether there was a request for its log.
+    :param end: where the last connection came to a clean end.
+    :param ends: how many in a row came to that end.
     :param refusals: how often in a row its log was said not to be there.
     """
 
@@ -29,9 +47,14 @@ class Instance:
     cursor: LogCursor = field(default_factory=LogCursor)
     closed: bool = False
     rotated: bool = False
-    end: tuple[LogCursor, TextLine | None] | None = None
+    end: LogEnd | None = None
+    ends: int = 0
     refusals: int = 0
-    asked: bool = False
+
+    def end_at(self, end: LogEnd) -> int:
+        """A connection came to that end: how many in a row have now."""
+        self.end, self.ends = end, self.ends + 1 if end == self.end else 1
+        return self.ends
 
 
 class Instances:

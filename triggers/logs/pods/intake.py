@@ -10,12 +10,13 @@ import msgspec
 from asyncrun.model.log_cursor import SECOND, Fate, Resumption
 from asyncrun.model.logs import LogLine
 from asyncrun.model.pod_log_text import PodLogText, TextLine
-from asyncrun.triggers.logs.pods.instances import Instance
+from asyncrun.triggers.logs.pods.instances import Instance, LogEnd
 from asyncrun.triggers.logs.pods.lines import kept_bytes, line_of
 
 ROTATED = (
     "Lines may be missing here: while the log of this container could not be read, its node rotated it or made room"
 )
+_ENDS_WITHOUT_OWN_LINE = 3  # alike and in a row: a kubelet that is killed makes a clean end of a cut
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,8 @@ class Intake:
         self._place = Resumption(instance.cursor, before.cursor if before is not None else None)
         self._stamp: int | None = None
         self.trouble: Trouble | None = None
+        self.lost = False
+        """Whether lines are missing between those that were read."""
         self.words: list[str] = []
         """What the kubelet or the API server said among it or in place of it."""
 
@@ -78,35 +81,45 @@ class Intake:
         elif rest is not None and rest.stamp is None and not rest.may_be_cut_stamp:
             self._heard(rest)
             rest = None
-        if self.trouble is None and not self._place.found and (request.final or self._stamp is not None):
-            yield from self._without_own_line()
-        if self.trouble is None and (request.follow or request.final):
+        if self.trouble is not None:
+            return
+        if request.follow or request.final:
             yield from self._end(rest, request)
-
-    def _without_own_line(self) -> Iterator[LogLine]:
-        if self._instance.rotated:
-            yield from self._gap(self._instance.cursor.stamp or 0)
-        else:
-            self.trouble = Trouble.GAP
+        elif not self._place.found:
+            self.trouble = Trouble.UNSURE
 
     def _end(self, rest: TextLine | None, request: Request) -> Iterator[LogLine]:
-        end = (self._instance.cursor, rest)
-        if end != self._instance.end:
-            self._instance.end = end
+        ends = self._instance.end_at(LogEnd(self._instance.cursor, self._place.caught_up, self._stamp, rest))
+        if not self._place.found and (request.final or self._stamp is not None):
+            # Its own line may have been rotated away, or be another instance's; mostly the connection was just cut.
+            if not (request.final and self._instance.rotated and ends >= _ENDS_WITHOUT_OWN_LINE):
+                self.trouble = Trouble.GAP
+                return
+            yield from self._gap(self._instance.cursor.stamp or 0)
+        elif ends == 1:
             self.trouble = Trouble.UNSURE
-        elif request.final and rest is not None and rest.stamp is not None:
+            return
+        if request.final and rest is not None and rest.stamp is not None:
             yield from self._taken(rest)
 
     def unconfirmed(self) -> Iterator[LogLine]:
         """The last line of an instance whose log vanished before it came to the same end twice."""
-        if self._instance.end is not None and (rest := self._instance.end[1]) is not None and rest.stamp is not None:
+        end = self._instance.end
+        if end is None or not end.caught_up or end.cursor != self._instance.cursor:
+            return  # what came after it is known
+        if end.rest is not None and end.rest.stamp is not None:
             self._place.accept_gap()
-            yield from self._taken(rest)
+            yield from self._taken(end.rest)
 
     @property
     def caught_up(self) -> bool:
         """Whether nothing of what was read before is still to come, and no line is half read."""
         return self._place.caught_up and not self._text.is_within_line
+
+    @property
+    def open_bytes(self) -> int:
+        """Bytes of the line that has begun and not ended."""
+        return self._text.open_bytes
 
     def _taken(self, line: TextLine) -> Iterator[LogLine]:
         stamp = line.stamp
@@ -134,6 +147,7 @@ class Intake:
 
     def _gap(self, stamp: int) -> Iterator[LogLine]:
         self._place.accept_gap()
+        self.lost = True
         yield LogLine(stamp // (SECOND // 1000), self._container, "warning", ROTATED)
 
     def _heard(self, line: TextLine) -> None:

@@ -23,7 +23,9 @@ from asyncrun.triggers.logs.run_log import RunLog
 _WAY = 0.3  # s that a line usually takes at most from the container to us
 # A follow ends 1-2 s after the last line (a3, a4); where it does not, it is ended, and the log read again.
 _AFTER_END = 5.0  # s
-_READ_SILENCE = 30.0  # s; a log that is read and not followed comes at once
+# A log that is read and not followed comes at once, but for what the API server waits for a dead node: 30 s.
+_READ_SILENCE = 40.0  # s
+_TURN_SILENCE = 10.0  # s; for those that are read in turns: others wait for theirs
 _FULL_WAIT = 0.1  # s
 # One step of the event loop, some ms: a chunk may be 1 MiB (trace q), all of it lines that were seen already.
 _LINES_AT_ONCE, _BYTES_AT_ONCE = 500, 1 << 15
@@ -45,11 +47,14 @@ class Host(Protocol):
     def say_once(self, level: str, message: str) -> None:
         """Into the run's own task log."""
 
-    def answered(self) -> None:
-        """The API server answered."""
+    def asked(self, container: str) -> None:
+        """A request about that container is made: it waits for a token of our call budget, and for its answer."""
 
-    def failed(self) -> None:
-        """It did not."""
+    def answered(self, container: str) -> None:
+        """It was answered, by whatever."""
+
+    def node_failed(self, container: str) -> None:
+        """It was answered: the node does not answer."""
 
     def progress(self) -> None:
         """New lines of a container that has ended, or Airflow takes lines too slowly."""
@@ -65,16 +70,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """
     What came of it.
 
+    :param opened: whether the log began to come.
     :param whole: whether it was read until the server ended it cleanly.
     :param new: whether new lines came.
-    :param seconds: how long it took.
+    :param lost: whether lines are missing between those that were read.
     :param words: what came without a stamp, and is not the container's.
     """
 
     request: Request
+    opened: bool = False
     whole: bool = False
     new: bool = False
-    seconds: float = 0.0
+    lost: bool = False
     trouble: Trouble | None = None
     words: str = ""
     error: RemoteError | None = None
@@ -91,6 +98,7 @@ class Reader:
         self._host, self._container, self._settings = host, container, host.settings
         self._intake: Intake | None = None
         self._limit: asyncio.Timeout | None = None
+        self._opened = False
         self.at_ms = 0
         self._waiting_since: float | None = None
         self._active_at = float("-inf")
@@ -102,8 +110,7 @@ class Reader:
 
         :param before: the instance before it, if it is known.
         """
-        began, cursor = _now(), instance.cursor
-        self._active_at = began
+        cursor, self._active_at, self._opened = instance.cursor, _now(), False
         intake = self._intake = Intake(instance, before, self._container, self._settings.log_line_limit)
         whole, error = False, None
         try:
@@ -118,9 +125,10 @@ class Reader:
                 self._host.say_once("warning", f"At the end of the log of container {self._container} came: {words}")
         return Answer(
             request=request,
+            opened=self._opened,
             whole=whole,
             new=instance.cursor != cursor,
-            seconds=_now() - began,
+            lost=intake.lost,
             trouble=intake.trouble,
             words=" ".join(intake.words),
             error=error,
@@ -173,17 +181,21 @@ class Reader:
 
     async def _read(self, instance: Instance, intake: Intake, request: Request) -> bool:
         silence = self._settings.pod_log_silence
+        if not request.follow:
+            silence = min(silence, _READ_SILENCE if request.final else _TURN_SILENCE)
+        self._host.asked(self._container)
         async with self._host.pods.log(
             self._host.ref.name,
             self._container,
             follow=request.follow,
-            silence=silence if request.follow else min(silence, _READ_SILENCE),
+            silence=silence,
             since=instance.cursor.since,
             previous=request.previous,
         ) as stream:
-            self._host.answered()
+            self._opened = True
+            self._host.answered(self._container)
             while chunk := await self._chunk(stream, hurried=request.follow and instance.ended):
-                self._host.answered()
+                self._host.answered(self._container)
                 for begin in range(0, len(chunk), _BYTES_AT_ONCE):
                     await self._add(instance, intake.lines(chunk[begin : begin + _BYTES_AT_ONCE]))
                     await asyncio.sleep(0)  # bytes that have arrived are handed over without waiting

@@ -1,4 +1,4 @@
-"""How many logs of one API server this event loop follows at once, and whose turn it is beyond that."""
+"""How many logs of pods this event loop follows at once, and whose turn it is beyond that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from asyncrun.clients.per_loop import PerLoop
 
 TURNS = 8
-"""Logs of one API server that are read at the same time by those that cannot follow."""
+"""Logs that are read at the same time by those that cannot follow."""
 
 
 class SlotStatistics(msgspec.Struct, frozen=True):
@@ -74,11 +74,6 @@ class FollowSlots:
         """How many there are now."""
         return SlotStatistics(len(self._granted), len(self._queue))
 
-    @property
-    def empty(self) -> bool:
-        """Whether nobody is here."""
-        return not self._granted and not self._queue
-
     def _grant(self, quietly: Slot | None = None) -> None:
         while self._queue and len(self._granted) < self._limit:
             slot, _ = self._queue.popitem(last=False)
@@ -88,33 +83,10 @@ class FollowSlots:
                 slot.wake()
 
 
-class _Slots:
-    """One event loop's."""
-
-    def __init__(self) -> None:
-        self._by_cluster: dict[Hashable, FollowSlots] = {}
-
-    def of(self, cluster: Hashable) -> FollowSlots:
-        for key in [key for key, slots in self._by_cluster.items() if slots.empty and key != cluster]:
-            del self._by_cluster[key]
-        return self._by_cluster.setdefault(cluster, FollowSlots())
-
-    def statistics(self) -> dict[Hashable, SlotStatistics]:
-        return {cluster: slots.statistics() for cluster, slots in self._by_cluster.items()}
-
-
-_slots = PerLoop(_Slots)
-
-
-def slots_of(cluster: Hashable) -> FollowSlots:
-    """
-    The running event loop's places for followed logs of one API server.
-
-    :param cluster: what tells it from others.
-    """
-    return _slots().of(cluster)
+follow_slots = PerLoop(FollowSlots)
+"""The running event loop's places for followed logs, of whatever API server: each is a descriptor of its process."""
 
 
 def slot_statistics() -> dict[Hashable, SlotStatistics]:
-    """The running event loop's, by cluster."""
-    return _slots().statistics()
+    """The running event loop's, by the key of their samples."""
+    return {None: follow_slots().statistics()}

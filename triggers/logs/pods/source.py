@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from asyncrun.clients.kube_api import PodsApi
 from asyncrun.model.pod import Pod
@@ -13,8 +13,9 @@ from asyncrun.model.refs import PodRef
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.pods.drain import End, PodDrainRule
 from asyncrun.triggers.logs.pods.follower import ContainerFollower
+from asyncrun.triggers.logs.pods.nodes import is_lost
 from asyncrun.triggers.logs.pods.reading import STEP_MS
-from asyncrun.triggers.logs.pods.slots import slots_of
+from asyncrun.triggers.logs.pods.slots import follow_slots
 from asyncrun.triggers.logs.run_log import RunLog
 from asyncrun.triggers.logs.source import Drained
 from asyncrun.triggers.wakeup import Wakeup
@@ -23,6 +24,9 @@ _logger = logging.getLogger(__name__)
 
 _STEP_WAIT = 0.02  # s
 _STEP_LIMIT = 10.0  # s; for some lines: what cannot be exact is better than what does not come
+# For a node that is known to be lost, or does not answer about a pod that has ended: it is hardly back within
+# logs_drain_limit, and what a kubelet's restart takes has room in it.
+_DEAD_NODE_LIMIT = 15.0  # s
 
 
 class PodLog:
@@ -34,7 +38,6 @@ class PodLog:
 
     :param containers: the chosen ones, in the pod's order.
     :param say: writes a line of ours (level, message) into the run's own task log.
-    :param cluster: what tells the API server from others: its followed logs are bounded together.
     """
 
     def __init__(
@@ -45,11 +48,9 @@ class PodLog:
         run_log: RunLog,
         say: Callable[[str, str], None],
         settings: Settings,
-        *,
-        cluster: Hashable = None,
     ) -> None:
         self.pods, self.ref, self.run_log, self.settings = pods, ref, run_log, settings
-        self.slots = slots_of(cluster)
+        self.slots = follow_slots()
         self._say = say
         self._said: set[str] = set()
         self._changed = Wakeup()
@@ -59,11 +60,14 @@ class PodLog:
         self._broken: set[str] = set()
         self._closed = False
         self._endless: frozenset[str] = frozenset()
+        self._asked: set[str] = set()
+        self._pod: Pod | None = None
 
     def look(self, pod: Pod) -> None:
         """Take a state of the pod. Those of another uid are left out."""
         if pod.uid != self.ref.uid or self._closed:
             return
+        self._pod = pod
         for name, follower in self._followers.items():
             follower.look(pod)
             if name not in self._tasks and follower.instances.next() is not None:
@@ -76,11 +80,15 @@ class PodLog:
         :param endless: containers that go on though the run has ended: their end is not waited for.
 
         It takes at most about ``logs_drain_limit`` while the API server answers, and ``logs_outage_limit`` more while
-        it does not; longer while new lines of containers that have ended come.
+        it does not, or our own call budget keeps requests waiting; longer while new lines of containers that have
+        ended come, and shorter where the node does not answer.
         """
         began, self._endless = _now(), frozenset(endless)
-        self._rule = PodDrainRule(began, limit=self.settings.logs_drain_limit, patience=self.settings.logs_outage_limit)
+        limit, patience = self.settings.logs_drain_limit, self.settings.logs_outage_limit
+        self._rule = PodDrainRule(began, limit=limit, patience=patience, asked=self._asked)
         while True:
+            if self._pod is not None and is_lost(self._pod):
+                self._rule.node_lost(_now(), limit=min(limit, _DEAD_NODE_LIMIT))
             decision = self._rule.decide(_now(), complete=all(map(self._is_through, self._followers)))
             if decision.end is not None:
                 drained = self._drained(decision.end, _now() - began)
@@ -105,15 +113,26 @@ class PodLog:
             self._said.add(message)
             self._say(level, message)
 
-    def answered(self) -> None:
+    def asked(self, container: str) -> None:
         """For followers."""
+        self._asked.add(container)
         if self._rule is not None:
-            self._rule.answered(_now())
+            self._rule.asked(_now(), container)
 
-    def failed(self) -> None:
+    def answered(self, container: str) -> None:
         """For followers."""
+        self._asked.discard(container)
+        if self._rule is not None and self._rule.answered(_now(), container):
+            self._changed.set()
+
+    def node_failed(self, container: str) -> None:
+        """For followers."""
+        self._asked.discard(container)
         if self._rule is not None:
-            self._rule.failed(_now())
+            limit = self.settings.logs_drain_limit
+            if self._pod is not None and self._pod.is_final:
+                limit = min(limit, _DEAD_NODE_LIMIT)
+            self._rule.node_failed(_now(), container, limit=limit)
             self._changed.set()
 
     def progress(self) -> None:
@@ -177,6 +196,8 @@ class PodLog:
         full = f"kubectl logs -n {self.ref.namespace} {self.ref.name} -c {name} --timestamps"
         if end is End.UNANSWERED:
             reason = f"for {waited:.0f} s after the end the API server did not answer"
+        elif end is End.NODE:
+            reason = f"{waited:.0f} s after the end its node still does not answer"
         elif self._followers[name].instances.over or not self._followers[name].instances.running:
             reason = f"{waited:.0f} s after the end it was not read to its end"
         else:

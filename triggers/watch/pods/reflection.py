@@ -155,13 +155,13 @@ class Reflection:
 
     def _close(self, now: float) -> None:
         self._is_open = False
-        if not self._idle or now - self._opened_at >= self._tuning.healthy:
+        if now - self._opened_at >= self._tuning.healthy:
             self._failures = self._doubts = self._expired_in_a_row = 0
-        else:
-            self._failures += 1
-            self._doubts += 1
-            if self._doubts >= self._tuning.doubtful_after:
-                self._doubts, self.place = 0, ""
+            return
+        self._failures += 1  # also where lines came: each watch may bring one and end, again and again
+        self._doubts = self._doubts + 1 if self._idle else 0
+        if self._doubts >= self._tuning.doubtful_after:
+            self._doubts, self.place = 0, ""
 
     def _back_off(self, *, again: bool = True) -> None:
         self._failures += again

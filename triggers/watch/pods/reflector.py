@@ -94,7 +94,7 @@ class PodReflector:
             namespace,
             selector,
             interval=settings.pod_poll_interval,
-            rate=settings.kube_rate / 2,  # the other half is for logs, launches and kills
+            rate=settings.kube_rate / 2,  # the other half is for lists, watches and log followers
             access_grace=settings.access_grace,
             tuning=self._tuning,
             clock=self._clock,

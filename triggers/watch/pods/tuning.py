@@ -13,7 +13,7 @@ class PodTuning(msgspec.Struct, frozen=True, kw_only=True):
 
     :param backoff: waits after a list or a watch that failed, and after calls for single pods that did. The longest is
         short: an outage is over when it is over, and there is one such request per namespace.
-    :param healthy: a watch that lasted for that long, or brought a line, ends the backing off.
+    :param healthy: a watch that lasted for that long ends the backing off.
     :param doubtful_after: watches in a row that ended at once and brought nothing, after which a list tells.
     :param watch_seconds: the server ends a watch after that long, or up to twice that: watches that began together, at
         a server's restart, should not all end together.
