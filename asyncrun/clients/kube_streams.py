@@ -78,7 +78,7 @@ class Watching:
             if not portion:
                 return self._last()
             self._lines.extend(line for line in self._splitter.feed(portion) if line.strip())
-            if self._splitter.unfinished > LONGEST_LINE:
+            if not self._lines and self._splitter.unfinished > LONGEST_LINE:
                 raise malformed(self._answer.call, f"a line is longer than {LONGEST_LINE} bytes")
         ready: list[WatchLine] = []
         while self._lines and len(ready) < LINES_AT_ONCE:

@@ -263,6 +263,7 @@ def test_the_sidecar_is_the_last_init_container_and_a_native_sidecar() -> None:
     assert sidecar == {
         "name": SIDECAR_NAME,
         "image": DEFAULT_IMAGE,
+        "imagePullPolicy": "IfNotPresent",
         "restartPolicy": "Always",
         "resources": {"requests": {"cpu": "1m", "memory": "10Mi"}},
         "volumeMounts": [{"name": "xcom", "mountPath": "/airflow/xcom"}],

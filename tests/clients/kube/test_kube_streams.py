@@ -13,6 +13,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncrun.clients import kube_streams
 from asyncrun.clients.kube import close_all_kube, open_kube
 from asyncrun.clients.kube_api import WatchLine
 from asyncrun.clients.kube_streams import LineSplitter, watch_line
@@ -125,6 +126,22 @@ async def test_watch_hands_over_what_came_in_order_to_the_clean_end(server: ApiS
         "watch": "true", "allowWatchBookmarks": "true", "labelSelector": "a=b,c in (d, e)", "resourceVersion": "5",
         "timeoutSeconds": "300",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", [b'{"type": garbage\n', b'{"type":"ADDED","object":{"filler":"' + b"x" * 5000])
+async def test_lines_before_one_that_cannot_be_read_are_handed_over(
+    server: ApiServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, bad: bytes
+) -> None:
+    monkeypatch.setattr(kube_streams, "LONGEST_LINE", 4000)
+    server.answers[PODS] = streaming([line_of(1) + line_of(2) + bad, b"x" * 5000], end=False)
+    async with (
+        open_kube(TARGET, settings) as kube,
+        kube.pods("ns").watch(label_selector="a=b", resource_version="5", seconds=300, silence=10) as watch,
+    ):
+        assert [one.resource_version for one in await watch.lines()] == ["1", "2"]
+        for _ in range(2):
+            with pytest.raises(MalformedAnswer, match="cannot be read when it was asked to watch pods"):
+                await watch.lines()
 
 
 async def test_lines_before_a_break_are_handed_over_and_then_it_is_an_outage(

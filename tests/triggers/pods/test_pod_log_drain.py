@@ -72,7 +72,8 @@ def test_a_node_that_does_not_answer_has_its_own_limit_and_nothing_is_excused() 
 def test_a_node_that_answers_again_has_the_whole_limit() -> None:
     one = rule()
     one.node_failed(10, "main", limit=15)
-    one.answered(20, "main")
+    assert one.node_answered()
+    assert not one.node_answered()
     assert one.decide(30, complete=False) == Decision(wait=30)
 
 

@@ -74,11 +74,15 @@ class PodDrainRule:
 
         :return: whether that makes a difference.
         """
-        if container not in self._unanswered and self._node_since is None:
+        if container not in self._unanswered:
             return False
         self._took(now, container)
-        self._node_since = None
         return True
+
+    def node_answered(self) -> bool:
+        """:return: whether that makes a difference."""
+        was_silent, self._node_since = self._node_since is not None, None
+        return was_silent
 
     def node_failed(self, now: float, container: str, *, limit: float) -> None:
         """
@@ -87,8 +91,8 @@ class PodDrainRule:
         :param limit: seconds that it has, from the first time on.
         """
         if self._node_since is None:
-            self._node_since, self._node_is_lost = now, False
-        self._node_limit = limit
+            self._node_since, self._node_limit, self._node_is_lost = now, limit, False
+        self._node_limit = min(self._node_limit, limit)
         self._took(now, container)
 
     def node_lost(self, now: float, *, limit: float) -> None:

@@ -53,6 +53,9 @@ class Host(Protocol):
     def answered(self, container: str) -> None:
         """It was answered, by whatever."""
 
+    def opened(self, container: str) -> None:
+        """It was answered by the node: bytes of a log come."""
+
     def node_failed(self, container: str) -> None:
         """It was answered: the node does not answer."""
 
@@ -193,9 +196,9 @@ class Reader:
             previous=request.previous,
         ) as stream:
             self._opened = True
-            self._host.answered(self._container)
+            self._host.opened(self._container)
             while chunk := await self._chunk(stream, hurried=request.follow and instance.ended):
-                self._host.answered(self._container)
+                self._host.opened(self._container)
                 for begin in range(0, len(chunk), _BYTES_AT_ONCE):
                     await self._add(instance, intake.lines(chunk[begin : begin + _BYTES_AT_ONCE]))
                     await asyncio.sleep(0)  # bytes that have arrived are handed over without waiting

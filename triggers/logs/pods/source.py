@@ -125,6 +125,12 @@ class PodLog:
         if self._rule is not None and self._rule.answered(_now(), container):
             self._changed.set()
 
+    def opened(self, container: str) -> None:
+        """For followers."""
+        self.answered(container)
+        if self._rule is not None and self._rule.node_answered():
+            self._changed.set()
+
     def node_failed(self, container: str) -> None:
         """For followers."""
         self._asked.discard(container)
