@@ -10,6 +10,7 @@ from asyncrun.clients.accounts import account_in
 from asyncrun.clients.budget import Group, TokenBucket, bucket_for, forget
 from asyncrun.clients.faults import may_quote_secrets, sdk_errors, translate
 from asyncrun.clients.generation import Generation
+from asyncrun.clients.owned import being_cancelled
 from asyncrun.clients.remote_clock import RemoteClock
 from asyncrun.clients.rotation import Rotation
 from asyncrun.clients.wording import Call, names_in
@@ -121,7 +122,7 @@ async def _answer(client: Any, generation: Generation, call: Call, arguments: Ma
     try:
         answer: dict[str, Any] = await method(**arguments)
     except asyncio.CancelledError:
-        if generation.closed and not _being_cancelled():  # the SDK cancels those who queue for a closed pool
+        if generation.closed and not being_cancelled():  # the SDK cancels those who queue for a closed pool
             raise _closed(call) from None
         raise
     return answer
@@ -131,11 +132,6 @@ def _closed(call: Call) -> Unavailable:
     return Unavailable(
         f"{call.text} was not answered: its client was closed.", service=call.service, operation=call.operation
     )
-
-
-def _being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _retries(answer: Any) -> int:

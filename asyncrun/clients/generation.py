@@ -14,6 +14,7 @@ from typing import Any
 
 from asyncrun.clients.credentials import Resolved, resolve
 from asyncrun.clients.faults import cause_outside, sdk_errors, translate
+from asyncrun.clients.in_flight import InFlight
 from asyncrun.clients.parsing import read_cheaply
 from asyncrun.clients.wording import Call
 from asyncrun.model.errors import RemoteError, RequestRefused, Unavailable
@@ -41,21 +42,16 @@ class Generation:
         self.closed = False
         self._clients: dict[tuple[str, str], tuple[Any, Any]] = {}
         self._building = asyncio.Lock()
-        self._in_flight = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._flight = InFlight()
 
     @contextmanager
     def lease(self) -> Iterator[None]:
         """A call is under way: the clients are not closed meanwhile."""
-        self._in_flight += 1
-        self._idle.clear()
+        self._flight.begin()
         try:
             yield
         finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
+            self._flight.end()
 
     async def client(self, service: str, region: str) -> Any:
         """
@@ -77,7 +73,7 @@ class Generation:
     async def drain(self) -> None:
         """Wait for the calls in flight, then close. They end: each has a time limit."""
         try:
-            await self._idle.wait()
+            await self._flight.none_left()
         finally:
             await self.close()
 

@@ -23,6 +23,7 @@ from asyncrun.clients.kube_faults import (
 )
 from asyncrun.clients.kube_wire import KubeGeneration, Lease
 from asyncrun.clients.kube_wording import KubeCall
+from asyncrun.clients.owned import being_cancelled
 from asyncrun.clients.rotation import Rotating
 from asyncrun.model.errors import RemoteError, Throttled
 from asyncrun.model.settings import Settings
@@ -213,7 +214,7 @@ async def _response(
     try:
         return await session.request(request.method, **arguments)
     except asyncio.CancelledError:
-        if generation.closed and not _being_cancelled():  # a closed pool cancels those who queue for it
+        if generation.closed and not being_cancelled():  # a closed pool cancels those who queue for it
             raise closed(call) from None
         raise
     except transport_errors() as error:  # its text may hold a proxy's password
@@ -248,8 +249,3 @@ def _arguments(request: Request, resolved: Any, authorization: str | None) -> di
         "server_hostname": resolved.tls.server_name,
         "timeout": aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_LIMIT, sock_read=limit),
     }
-
-
-def _being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -75,7 +75,8 @@ async def run_plugin(plugin: Plugin, limit: float, steward: str) -> Made:
     :param limit: seconds after which it is ended.
     :param steward: who can mend it.
     :raises Unavailable: it gave no answer within ``limit``, or failed though it worked before.
-    :raises CredentialsExpired: it cannot be run, failed at its first run, or gave no credentials; says its last line of standard error.
+    :raises CredentialsExpired: it cannot be run, failed at its first run, or gave no credentials; says its last line of
+        standard error.
     """
     run = _Run(plugin, limit)
     work = _threads().submit(run)
@@ -139,9 +140,7 @@ class _PluginFailed(Exception):
     def told(self, kind: type[RemoteError], name: str, steward: str) -> RemoteError:
         hint = f" ({self.hint})" if self.hint else ""
         mend = (
-            f": {steward} must see to it{hint}"
-            if kind is CredentialsExpired
-            else f"; if it lasts, {steward} must act"
+            f": {steward} must see to it{hint}" if kind is CredentialsExpired else f"; if it lasts, {steward} must act"
         )
         return kind(f"The exec plug-in {name!r} of the kubeconfig {self.what}{mend}.", service="kubernetes")
 

@@ -31,7 +31,7 @@ from asyncrun.clients.kube_config import (
 )
 from asyncrun.clients.kube_connection import Extra, look_up
 from asyncrun.clients.kube_resolved import Fixed, Plugin, ResolvedKube, Source, TokenFile, checked_token, fingerprint_of
-from asyncrun.clients.kube_tls import Certificate, Tls, make_context, proxy_for
+from asyncrun.clients.kube_tls import Certificate, ProxyUnfit, Tls, is_http, make_context, proxy_for
 from asyncrun.model.errors import CredentialsExpired
 from asyncrun.model.refs import KubeTarget
 
@@ -58,8 +58,9 @@ def resolve_kube(target: KubeTarget, known: str | None = None) -> ResolvedKube |
     try:
         resolved = replace(_located(target, extra), found=found)
     except KubeconfigError as error:
+        mender = "Whoever runs Airflow" if isinstance(error, ProxyUnfit) else _mender(target, extra)
         raise CredentialsExpired(
-            f"{_subject(target, extra)}: {error}. {_mender(target, extra)} must correct it.",
+            f"{_subject(target, extra)}: {error}. {mender} must correct it.",
             service="kubernetes",
         ) from None
     resolved = replace(resolved, fingerprint=fingerprint_of(resolved))
@@ -198,7 +199,7 @@ def _server(server: str | None, tls: Tls) -> str:
 
 
 def _proxy(url: str) -> str:
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not is_http(url):
         raise KubeconfigError("its cluster's proxy-url is no HTTP proxy, and others are not supported")
     return url
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import ssl
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +12,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from asyncrun.clients.kube_config import KubeconfigError
+
+_CERTIFICATES = re.compile(rb"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----.*?-----END \1-----", re.DOTALL)
+
+_PORT = re.compile(r"(?:(?P<host>[^:\[\]]+)|\[(?P<ipv6>[^\]]+)\]):(?P<port>[0-9]{1,5})")
+
+
+class ProxyUnfit(KubeconfigError):
+    """The environment names a proxy of a kind that is not supported."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -44,7 +53,7 @@ def make_context(tls: Tls, certificate: Certificate | None = None) -> ssl.SSLCon
     :raises KubeconfigError: the authority or the certificate is none.
     """
     try:
-        context = ssl.create_default_context(cadata=tls.ca.decode("ascii") if tls.ca else None)
+        context = ssl.create_default_context(cadata=_certificates(tls.ca) if tls.ca else None)
     except (ssl.SSLError, ValueError):
         raise KubeconfigError("the certificate authority is not a certificate (PEM)") from None
     # Authorities of common clusters lack the extensions that Python 3.13 began to ask for; kubectl accepts them.
@@ -55,6 +64,14 @@ def make_context(tls: Tls, certificate: Certificate | None = None) -> ssl.SSLCon
     if (shown := certificate or tls.certificate) is not None:
         _show(context, shown)
     return context
+
+
+def _certificates(ca: bytes) -> str:
+    """What lies between certificates, such as names of authorities, may be in any encoding, and is left out."""
+    found = b"\n".join(one[0] for one in _CERTIFICATES.finditer(ca))
+    if not found:  # for none Python would take the system's authorities
+        raise ValueError("no certificate")
+    return found.decode("ascii")
 
 
 def _show(context: ssl.SSLContext, shown: Certificate) -> None:
@@ -74,25 +91,49 @@ def proxy_for(url: str, environ: Mapping[str, str] = os.environ) -> str | None:
     The proxy that the environment names for that URL, as kubectl reads it: ``HTTPS_PROXY``, ``NO_PROXY``.
 
     :param url: of the API server.
+    :raises ProxyUnfit: it is no HTTP proxy.
     """
     parts = urlsplit(url)
-    proxy = next(
-        (environ[one] for one in (f"{parts.scheme}_proxy".upper(), f"{parts.scheme}_proxy") if environ.get(one)), None
-    )
-    host = parts.hostname or ""
-    if not proxy or host == "localhost" or _bypassed(host, environ.get("NO_PROXY") or environ.get("no_proxy") or ""):
+    names = (f"{parts.scheme}_proxy".upper(), f"{parts.scheme}_proxy")
+    name = next((one for one in names if environ.get(one)), None)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    listed = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
+    if name is None or host == "localhost" or _bypassed(host, port, listed):
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    proxy = environ[name] if "://" in environ[name] else f"http://{environ[name]}"
+    if not is_http(proxy):
+        raise ProxyUnfit(
+            f"the variable {name} of the environment names no HTTP proxy, and others are not supported (NO_PROXY may "
+            "except the API server)"
+        )
+    return proxy
 
 
-def _bypassed(host: str, listed: str) -> bool:
+def is_http(proxy: str) -> bool:
+    """Whether it is a proxy of a kind that is supported."""
+    try:
+        return urlsplit(proxy).scheme in ("http", "https")
+    except ValueError:
+        return False
+
+
+def _bypassed(host: str, port: int, listed: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         address = None
     if address is not None and address.is_loopback:
         return True
-    return any(_matches(host, address, one.strip().lower()) for one in listed.split(",") if one.strip())
+    entries = (one.strip().lower() for one in listed.split(","))
+    return any(_matches(host, address, _without_port(one, port)) for one in entries if one)
+
+
+def _without_port(entry: str, port: int) -> str:
+    """The entry for that port; empty if it is for another one. Ports stand behind names, IPv4 and ``[IPv6]``."""
+    found = _PORT.fullmatch(entry)
+    if found is None:
+        return entry.removeprefix("[").removesuffix("]")
+    return (found["host"] or found["ipv6"]) if int(found["port"]) == port else ""
 
 
 def _matches(host: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address | None, entry: str) -> bool:
@@ -103,5 +144,5 @@ def _matches(host: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address |
             return address in ipaddress.ip_network(entry, strict=False)
         except ValueError:
             return False
-    entry = entry.partition(":")[0].removeprefix("*").removeprefix(".")
-    return host == entry or host.endswith(f".{entry}")
+    entry = entry.removeprefix("*").removeprefix(".")
+    return bool(entry) and (host == entry or host.endswith(f".{entry}"))

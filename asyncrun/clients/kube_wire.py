@@ -9,6 +9,7 @@ import asyncio
 import socket
 from typing import Any
 
+from asyncrun.clients.in_flight import InFlight
 from asyncrun.clients.kube_auth import Auth, Identity, auth_of
 from asyncrun.clients.kube_config import KubeconfigError
 from asyncrun.clients.kube_resolved import ResolvedKube
@@ -23,30 +24,6 @@ POOL = 100
 KEEPALIVE = (30, 15, 4)
 """Seconds of silence before TCP asks whether the other end is alive, between two such questions, and how many go
 unanswered: load balancers forget quiet connections after some minutes without a word to us."""
-
-
-class InFlight:
-    """Counts what must end before something may be closed."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    def begin(self) -> None:
-        """One more is under way."""
-        self._count += 1
-        self._idle.clear()
-
-    def end(self) -> None:
-        """One of them has ended."""
-        self._count -= 1
-        if not self._count:
-            self._idle.set()
-
-    async def none_left(self) -> None:
-        """Wait until none is under way."""
-        await self._idle.wait()
 
 
 class Wire:

@@ -1,4 +1,4 @@
-"""Background tasks that belong to one object, which awaits them when it ends."""
+"""Background tasks that belong to one object, which awaits them when it ends; whether the running one is to end."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from typing import Any
 from asyncrun.model.errors import RemoteError
 
 log = logging.getLogger(__name__)
+
+
+def being_cancelled() -> bool:
+    """Whether somebody asked the running task to end: an SDK also raises ``CancelledError`` for reasons of its own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class OwnedTasks:

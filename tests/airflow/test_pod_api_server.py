@@ -64,7 +64,8 @@ def test_streams_that_are_cut_and_a_history_that_is_forgotten_cost_no_line(
     broken = [one.time for one in run.cluster.requests("watch pods")]
     assert len(broken) > 4
     assert all(after - before < 10 for before, after in itertools.pairwise(sorted(broken)))
-    assert len(run.cluster.requests("list pods")) > 2
+    # The first one, and another one each time that the watch could not go on.
+    assert len(run.cluster.requests("list pods")) >= 2
 
 
 def test_an_api_server_that_is_away_fails_neither_launches_nor_running_pods(

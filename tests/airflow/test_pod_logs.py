@@ -51,6 +51,7 @@ def mapped(airflow: LocalAirflow, embedded_kube: EmbeddedKube, run_dag: RunDag) 
     run_id = run_dag("e2e_pod_mapped", {"program": PRINTS % LINES})
     run = PodTasks(airflow, Cluster(embedded_kube), "e2e_pod_mapped", run_id)
     run.expect(timeout=200)
+    assert run.cluster.created() == PARTS
     return run
 
 
@@ -66,7 +67,6 @@ def test_twenty_pods_lose_and_double_no_line_and_keep_their_order(mapped: PodTas
         assert proxy == ["proxy starts", *(f"proxy line {number}" for number in range(len(proxy) - 2)), "proxy ends"]
         assert len(proxy) > 10
     assert len({mapped.uid("part", part) for part in range(PARTS)}) == PARTS
-    assert mapped.cluster.created() == PARTS
 
 
 def test_success_ends_in_the_triggerer_and_its_xcom_is_there(mapped: PodTasks) -> None:

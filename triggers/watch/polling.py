@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic
 
@@ -23,8 +22,7 @@ from asyncrun.triggers.watch.feed import Feed
 from asyncrun.triggers.watch.news import S
 from asyncrun.triggers.watch.pace import Pace
 from asyncrun.triggers.watch.questions import Questions, Tuning
-
-log = logging.getLogger(__name__)
+from asyncrun.triggers.watch.renewals import Renewals
 
 
 class PollerStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,14 +92,13 @@ class BatchPoller(Generic[S]):
         tuning: Tuning | None = None,
     ) -> None:
         self.name = name
-        self._questions, self._renew, self._tuning = questions, renew, tuning or Tuning()
+        self._questions, self._tuning = questions, tuning or Tuning()
         self._pace = Pace(interval, pause=self._tuning.pause, longest=self._tuning.backoff)
         self._book = Book(questions, missing_grace=missing_grace, access_grace=access_grace, tuning=self._tuning)
         self._wake = asyncio.Event()
-        self._renew_at = float("-inf")
-        self._useless_renewals = 0  # since the last call that was answered
+        self._renewals = Renewals(name, renew, self._tuning.renewals, self._tuning.renew_limit)
         self._silent = False  # no call of the last round was answered
-        self._rounds = self._calls = self._faults = self._throttled = self._renewals = 0
+        self._rounds = self._calls = self._faults = self._throttled = 0
         self._last_round = 0.0
 
     def open(self, ident: str) -> Feed[S]:
@@ -130,7 +127,7 @@ class BatchPoller(Generic[S]):
             calls=self._calls,
             faults=self._faults,
             throttled=self._throttled,
-            renewals=self._renewals,
+            renewals=self._renewals.count,
             last_round_seconds=self._last_round,
         )
 
@@ -192,7 +189,8 @@ class BatchPoller(Generic[S]):
                 self._failed(this, batch, error, clock())
             else:
                 this.answered += 1
-                this.failed_in_a_row = self._useless_renewals = 0
+                this.failed_in_a_row = 0
+                self._renewals.helped()
                 self._book.answered(batch, answer, clock())
             this.settled.add(id(batch))
             if this.failed_in_a_row >= self._tuning.hopeless_after:
@@ -232,7 +230,7 @@ class BatchPoller(Generic[S]):
         wholly = not this.answered
         self._silent = wholly and this.passing is not None and not this.denied
         is_refused = wholly and (bool(this.denied) or this.refused_content)
-        renewed = is_refused and clock() >= self._renew_at and await self._renew_credentials()
+        renewed = is_refused and await self._renewals.attempt()
         for batch, error in this.denied:
             self._book.refused(batch, error, clock(), renewed=renewed)
         if renewed:
@@ -241,18 +239,3 @@ class BatchPoller(Generic[S]):
             self._pace.failed(this.started, clock(), wholly=wholly)
         else:
             self._pace.went_well(this.started, early=this.early)
-
-    async def _renew_credentials(self) -> bool:
-        """Whether connection and credentials could be looked up anew."""
-        self._renewals += 1
-        try:
-            async with asyncio.timeout(self._tuning.renew_limit):
-                await self._renew()
-        except (RemoteError, TimeoutError) as error:
-            log.warning("%s: the credentials cannot be renewed: %s", self.name, str(error) or "it took too long")
-            return False
-        finally:
-            self._useless_renewals += 1
-            wait = self._tuning.renewals.wait(self._useless_renewals)
-            self._renew_at = asyncio.get_running_loop().time() + wait
-        return True

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 from asyncrun.model.errors import InvalidArgument
-from asyncrun.spec.pod.fields import KUBERNETES, fields_of
+from asyncrun.model.pod_fields import KUBERNETES, fields_of
 from asyncrun.spec.values import Kind, check_type, is_unrendered
 
 
@@ -37,7 +37,7 @@ def plain(value: object, kind: str = "", *, where: str = "value", lenient: bool 
     Like the client's ``sanitize_for_serialization``: fields that are None are dropped, empty lists and dicts are kept.
     A dict may have the API's names (``mountPath``) or Python's (``mount_path``). What is still a template stays.
 
-    :param kind: what it has to be, in the notation of ``fields``: ``[]Volume``, ``Container``, ``{}s``; empty: any.
+    :param kind: what it has to be, in the notation of ``pod_fields``: ``[]Volume``, ``Container``, ``{}s``; empty: any.
     :param where: the argument's name, for the message.
     :param lenient: whether scalars are converted where the API wants another type, as upstream does with what it reads
         from a pod template (``value: 5``); otherwise they are refused, since the API server refuses them.

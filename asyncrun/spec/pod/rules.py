@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from asyncrun.model.errors import InvalidArgument
-from asyncrun.spec.pod.fields import fields_of, required_fields
+from asyncrun.model.pod_fields import fields_of, required_fields
 from asyncrun.spec.pod.syntax import (
     QUALIFIED,
     check_name,
@@ -44,7 +44,7 @@ def check_part(value: Any, kind: str, where: str, *, complete: bool = True) -> N
     Check a part of a pod and everything in it.
 
     :param value: from ``models.plain``; templates are passed over.
-    :param kind: what it is, in the notation of ``fields``.
+    :param kind: what it is, in the notation of ``pod_fields``.
     :param where: the argument's name, or the path in the pod.
     :param complete: False: a pod or container may lack required fields, which come from elsewhere.
     :raises InvalidArgument: naming the field, its value and what is allowed.

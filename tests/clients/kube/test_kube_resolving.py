@@ -302,7 +302,47 @@ def test_whatever_text_a_kube_config_is_it_is_read_or_refused(text: str) -> None
         ("https://127.0.0.1", "", None),
         ("https://localhost", "", None),
         ("https://any", "*", None),
+        ("https://any:6443", "*:6443", None),
+        ("https://10.0.0.1:6443", "10.0.0.1:6443", None),
+        ("https://10.0.0.1:6443", "10.0.0.1:443", "http://proxy:3128"),
+        ("https://10.0.0.1", "10.0.0.1:443", None),
+        ("https://10.0.0.1:6443", "10.0.0.1", None),
+        ("https://k8s.example.com", "example.com:6443", "http://proxy:3128"),
+        ("https://[fd00::1]:6443", "[fd00::1]:6443", None),
+        ("https://[fd00::1]:6443", "fd00::1", None),
+        ("https://[fd00::1]:6443", "[fd00::1]", None),
+        ("https://[fd00::1]:6443", "[fd00::1]:443", "http://proxy:3128"),
+        ("https://k8s.example.com", ".,:443,*.", "http://proxy:3128"),
     ],
 )
 def test_proxy_of_the_environment(url: str, no_proxy: str, proxy: str | None) -> None:
     assert proxy_for(url, {"https_proxy": "proxy:3128", "NO_PROXY": no_proxy}) == proxy
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+def test_proxy_of_the_environment_that_is_none_of_ours_is_refused_without_its_password(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, f"socks5://user:{SECRET}@127.0.0.1:1080")
+    connect(kube_config=kubeconfig("https://10.0.0.1:6443"))
+    assert refused() == (
+        f"Airflow connection 'kube_test' cannot be used for Kubernetes: the variable {name} of the environment names "
+        "no HTTP proxy, and others are not supported (NO_PROXY may except the API server). Whoever runs Airflow must "
+        "correct it."
+    )
+    monkeypatch.setenv("NO_PROXY", "10.0.0.1:6443")
+    assert resolved().proxy is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_authorities_with_names_in_any_encoding_between_them_are_read(connect: Connect, encoding: str) -> None:
+    text = "# Zertifizierungsstelle f\u00fcr Entwicklung\n".encode(encoding) + authority() + b"\n\xff\xfe" + authority()
+    connect(kube_config=kubeconfig(URL, **{"certificate-authority-data": b64(text)}))
+    assert len(resolved().context.get_ca_certs()) == 1
+
+
+@pytest.mark.parametrize("text", [b"no certificate", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+                                  b"-----BEGIN CERTIFICATE-----\nf\xfcr\n-----END CERTIFICATE-----\n"])  # fmt: skip
+def test_authority_without_a_certificate_does_not_mean_the_systems(connect: Connect, text: bytes) -> None:
+    connect(kube_config=kubeconfig(URL, **{"certificate-authority-data": b64(text)}))
+    assert "the certificate authority is not a certificate (PEM)" in refused()

@@ -14,8 +14,8 @@ import pytest
 from kubernetes.client import ApiClient, Configuration  # noqa: TID253
 from kubernetes.client import models as k8s  # noqa: TID253
 
+from asyncrun.model import pod_fields as fields
 from asyncrun.model.errors import InvalidArgument
-from asyncrun.spec.pod import fields
 from asyncrun.spec.pod.models import Part, plain, python_name, settled
 from tests.spec.pod.test_like_upstream import CASES, FULL
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from asyncrun.clients.budget import TokenBucket
 from asyncrun.clients.kube_api import PodPage, PodsApi
 from asyncrun.model.errors import NotFound, RequestRefused, Unavailable
 from asyncrun.model.pod import Pod, PodEvent, read_pod
@@ -80,6 +81,7 @@ class LogServer(PodsApi):
     :param cut: of the connection with that number, from 0; None: it is not cut.
     :param refuse: before each answer about a log; an error to raise, or None.
     :param lag: seconds until a changed status is told.
+    :param budget: of openings: the wait for it looks like one for the answer.
     :param end_lag: seconds from a container's end to the end of a follow.
     """
 
@@ -93,6 +95,7 @@ class LogServer(PodsApi):
         refuse: Callable[[], Exception | None] = lambda: None,
         lag: float = 0.1,
         end_lag: float = 0.5,
+        budget: TokenBucket | None = None,
         init: Sequence[str] = (),
     ) -> None:
         self.containers: dict[str, list[Instance]] = {name: [] for name in (*init, *(names or ("main",)))}
@@ -107,7 +110,7 @@ class LogServer(PodsApi):
         """Seconds until the opening of a log is answered."""
         self.lag = lag
         self.refuse = refuse
-        self._init = tuple(init)
+        self._init, self._budget = tuple(init), budget
         self._chunk_size, self._cut, self._end_lag = chunk_size, cut, end_lag
         self._watchers: list[Callable[[Pod], None]] = []
         self._changed = asyncio.Event()
@@ -158,6 +161,10 @@ class LogServer(PodsApi):
         """Only what is written from now on can be read again."""
         instance = self.containers[name][-1]
         instance.rotated = sum(one.at <= now() for one in instance.lines)
+
+    def rotate_to(self, number: int, name: str = "main") -> None:
+        """Only what was written from that line on can be read again."""
+        self.containers[name][-1].rotated = number
 
     def delete(self) -> None:
         self.deleted = True
@@ -229,6 +236,8 @@ class LogServer(PodsApi):
         self.opened.append(
             {"follow": follow, "since": since, "previous": previous, "container": container, "at": now()}
         )
+        if self._budget is not None:
+            await self._budget.take()
         await asyncio.sleep(self.open_lag)
         if (error := self.refuse()) is not None:
             raise error

@@ -7,6 +7,7 @@ import dataclasses
 
 import pytest
 
+from asyncrun.clients.budget import TokenBucket
 from asyncrun.model.errors import AccessDenied, CredentialsExpired, Expired, NotFound, RequestRefused, Unavailable
 from asyncrun.model.settings import Settings
 from tests.triggers.logs.fakes import MemorySink
@@ -358,3 +359,126 @@ async def test_a_log_that_is_away_for_a_moment_is_read_when_it_is_back() -> None
         assert (await run.end()).complete
     assert run.lines == ["one"]
     assert run.said == []
+
+
+async def test_waiting_for_our_own_call_budget_does_not_count_against_the_end() -> None:
+    settings = dataclasses.replace(Settings(), logs_drain_limit=5)
+    bucket, runs = TokenBucket(5, 5), list[Run]()
+    for _ in range(60):
+        server = LogServer("main", "proxy", budget=bucket)
+        runs.append(Run(server, settings=settings))
+        server.start("main")
+        server.start("proxy")
+        server.write("one", "main")
+    await asyncio.sleep(40)
+    for run in runs:
+        run.server.write("last", "proxy")
+        run.server.finish()
+    await asyncio.sleep(1)
+    drained = await asyncio.gather(*(run.end() for run in runs))
+    assert all(one.complete for one in drained)
+    assert max(one.waited for one in drained) > 20
+    assert [run.said for run in runs] == [[]] * 60
+
+
+async def test_a_line_that_was_cut_once_and_then_read_whole_is_not_shown_again_when_the_log_is_gone() -> None:
+    """A killed kubelet cuts within a line, and ends the answer cleanly (trace r)."""
+    server = LogServer(cut=lambda number: Cut(after_bytes=62 + 31 + 5, clean=True) if number == 0 else None, end_lag=30)
+    async with Run(server) as run:
+        instance = server.start()
+        server.write("A" * 30)
+        server.write("hello world")
+        await asyncio.sleep(5)
+        server.write("later line")
+        await asyncio.sleep(5)
+        server.end()
+        await asyncio.sleep(2)
+        instance.gone = True
+        server.finish("Failed")
+        await run.end()
+    assert run.lines == ["A" * 30, "hello world", "later line"]
+
+
+async def test_but_the_last_one_is_shown_as_far_as_it_came() -> None:
+    server = LogServer(end_lag=0.1)
+    async with Run(server) as run:
+        instance = server.start()
+        server.write("one")
+        server.write("no line feed", feed=False)
+        await asyncio.sleep(1)
+        server.end()
+        await asyncio.sleep(0.15)
+        instance.gone = True
+        server.finish("Failed")
+        await run.end()
+    assert run.lines == ["one", "no line feed"]
+
+
+async def test_two_clean_cuts_before_the_cursors_own_line_are_not_taken_for_rotation() -> None:
+    cuts = {0: Cut(after=2, clean=True), 1: Cut(after_bytes=40, clean=True), 2: Cut(after_bytes=40, clean=True)}
+    server = LogServer(cut=cuts.get)
+    async with Run(server) as run:
+        server.start()
+        lines = await written(server, 3, 0.2)
+        await asyncio.sleep(20)
+        lines += await written(server, 1, 5, begin=3)
+        server.finish()
+        await asyncio.sleep(2)
+        assert (await run.end()).complete
+    assert run.lines == lines
+    assert run.said == []
+
+
+@pytest.mark.parametrize("size", [0, 40])
+async def test_nor_are_two_of_an_ended_container(size: int) -> None:
+    cuts = {0: Cut(after=2), 1: Cut(after_bytes=size, clean=True), 2: Cut(after_bytes=size, clean=True)}
+    server = LogServer(cut=cuts.get)
+    async with Run(server) as run:
+        server.start()
+        lines = await written(server, 3, 0.2)
+        server.finish()
+        await asyncio.sleep(2)
+        assert (await run.end()).complete
+    assert run.lines == lines
+
+
+async def test_lines_that_may_have_been_rotated_away_at_the_end_are_said_once() -> None:
+    server = LogServer(cut=lambda number: Cut(after=5) if number == 0 else None)
+    async with Run(server) as run:
+        server.start()
+        lines = await written(server, 9)
+        server.rotate()
+        server.finish()
+        await asyncio.sleep(2)
+        drained = await run.end()
+    assert not drained.complete
+    assert run.lines[:-1] == lines
+    assert run.lines[-1].startswith("Lines may be missing here: while the log of this container could not be read")
+    assert drained.waited < 10
+
+
+async def test_a_quiet_container_whose_connections_are_cut_costs_no_other_requests() -> None:
+    server = LogServer(cut=lambda number: Cut(after=5))
+    async with Run(server):
+        server.start()
+        await asyncio.sleep(600)
+    assert server.gets == 0
+    assert len(server.opened) > 80
+
+
+async def test_but_its_pod_is_looked_at_after_an_outage_in_which_nothing_was_told() -> None:
+    """The log would be the next instance's."""
+    server = LogServer(cut=lambda number: Cut(after=5), refuse=lambda: Unavailable("x") if 5 < now() < 20 else None)
+    async with Run(server) as run:
+        server.start()
+        await asyncio.sleep(6)
+        server.lag = 30
+        server.write("first")
+        await asyncio.sleep(1)
+        server.end(exit_code=1)
+        server.start()
+        await asyncio.sleep(1)
+        server.write("second")
+        await asyncio.sleep(24)
+        assert run.lines == ["first", "second"]
+    assert server.gets > 0

@@ -87,6 +87,19 @@ async def test_a_clean_end_of_a_connection_is_not_the_containers_end() -> None:
     assert [one["follow"] for one in server.opened] == [True, True, False]
 
 
+async def test_lines_come_soon_although_connections_are_cut_all_the_time() -> None:
+    server = LogServer(cut=lambda number: Cut(after=5))
+    async with Run(server) as run:
+        server.start()
+        server.write("first")
+        await asyncio.sleep(61)
+        for number in range(20):
+            server.write(f"line {number}")
+            await asyncio.sleep(2.7)
+            assert run.lines[-1] == f"line {number}"
+            await asyncio.sleep(40.3)
+
+
 async def test_a_follow_that_never_ends_is_ended_soon_after_the_container() -> None:
     server = LogServer(end_lag=10_000)
     async with Run(server) as run:

@@ -15,7 +15,8 @@ from tests.support.traces import names, trace
 from tests.triggers.pods.log_server import Cut, LogServer, Run, now
 
 CALL = KubeCall("https://k8s", "get", "pods/log", "jobs", "etl")
-NODE_GONE = b'{"kind":"Status","status":"Failure","message":"nodes \\"n1\\" not found","reason":"NotFound",' + (
+NODE_GONE = (
+    b'{"kind":"Status","status":"Failure","message":"nodes \\"n1\\" not found","reason":"NotFound",'
     b'"details":{"name":"n1","kind":"nodes"},"code":404}'
 )
 

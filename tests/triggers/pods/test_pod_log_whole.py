@@ -46,6 +46,29 @@ async def test_cuts_lose_and_double_nothing(seed: int) -> None:
     assert await read(ended(server, *lines, feed=dice.random() < 0.5)) == lines
 
 
+@pytest.mark.parametrize("size", [0, 31 + 6 + 1, 2 * (31 + 6 + 1), 50])
+async def test_a_clean_end_is_not_believed_before_it_came_twice(size: int) -> None:
+    """A killed kubelet makes one of a cut (trace r)."""
+    server = LogServer(cut=lambda number: Cut(after_bytes=size, clean=True) if number == 0 else None)
+    assert await read(ended(server, "line 0", "line 1", "line 2")) == ["line 0", "line 1", "line 2"]
+
+
+async def test_a_log_that_never_comes_to_the_same_end_is_given_up() -> None:
+    dice = random.Random(1)
+    server = LogServer(cut=lambda number: Cut(after_bytes=dice.randrange(31, 500), clean=True))
+    with pytest.raises(Unavailable, match="The log of container main does not come to the same end twice"):
+        await read(ended(server, "x" * 600))
+    assert 590 < now() < 640
+    assert len(server.opened) < 150
+
+
+async def test_a_log_that_was_rotated_meanwhile_is_an_error_and_not_a_part_of_it() -> None:
+    server = ended(LogServer(cut=lambda number: Cut(after_bytes=100) if number == 0 else None), "one", "two", "three")
+    server.refuse = lambda: server.rotate_to(2) if len(server.opened) > 1 else None
+    with pytest.raises(NotFound, match="is incomplete: its node rotated a part of it away"):
+        await read(server)
+
+
 async def test_one_line_as_long_as_the_limit_is_read() -> None:
     assert await read(ended(LogServer(), "x" * 9999), limit=10_000) == ["x" * 9999]
 

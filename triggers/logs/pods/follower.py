@@ -57,6 +57,7 @@ class ContainerFollower:
         self._host.changed()
         instance = self.instances.next()
         if instance is not None and instance.ended:
+            self._failures = 0  # how it went before says little, and the end of the run waits for this
             self._reader.end_soon()
 
     def is_behind(self, time_ms: int) -> bool:
@@ -236,10 +237,13 @@ class ContainerFollower:
         if self._failures == _SAY_AFTER:
             said = f"The log of this pod cannot be read now{why}; asyncrun goes on trying: {error}"
             self._host.say_once("info", said)
+        await self._rest(instance, pause)
+
+    async def _rest(self, instance: Instance | None, seconds: float) -> None:
         if instance is None or instance.ended:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(seconds)
         else:
-            await self._until_ended(instance, pause)
+            await self._until_ended(instance, seconds)
 
     async def _ask(self) -> Pod | None:
         """The pod as it is now; None: it is gone, or that cannot be known now."""
@@ -287,7 +291,7 @@ class ContainerFollower:
         if instance.ended and (instance.closed or instance.refusals >= _REFUSALS):
             self._miss(instance, why)
         else:
-            await asyncio.sleep(self._pause())
+            await self._rest(instance, self._pause())
 
     def _miss(self, instance: Instance, why: str) -> None:
         """No more of it can be read. If a connection ended by itself after the container did, nothing is missing."""

@@ -23,9 +23,9 @@ from asyncrun.model.settings import Settings
 from asyncrun.triggers.watch.feed import Feed
 from asyncrun.triggers.watch.pods.book import PodBook
 from asyncrun.triggers.watch.pods.reflection import BOOKMARK, ListPage, Reflection, WatchFrom
-from asyncrun.triggers.watch.pods.renewals import Renewals
 from asyncrun.triggers.watch.pods.row import PodRow
 from asyncrun.triggers.watch.pods.tuning import PodTuning
+from asyncrun.triggers.watch.renewals import Renewals
 
 
 class ReflectorStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +100,7 @@ class PodReflector:
             clock=self._clock,
         )
         self._reflection = Reflection(settings.pod_watch_silence, self._tuning)
-        self._renewals = Renewals(self.name, access.renew, self._tuning)
+        self._renewals = Renewals(self.name, access.renew, self._tuning.renewals, self._tuning.renew_limit)
         self._again = asyncio.Event()  # list and watch may be permitted again
         self._changed = asyncio.Event()  # the agenda has
         self._looking = 0

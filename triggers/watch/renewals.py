@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from asyncrun.model.backoff import Backoff
 from asyncrun.model.errors import RemoteError
-from asyncrun.triggers.watch.pods.tuning import PodTuning
 
 log = logging.getLogger(__name__)
 
@@ -16,10 +16,12 @@ class Renewals:
     """
     :param name: whose, for the log.
     :param renew: looks up connection and credentials anew; raises a RemoteError if that fails.
+    :param waits: between attempts, until a request is not refused.
+    :param limit: seconds for one, at most.
     """
 
-    def __init__(self, name: str, renew: Callable[[], Awaitable[None]], tuning: PodTuning) -> None:
-        self._name, self._renew, self._tuning = name, renew, tuning
+    def __init__(self, name: str, renew: Callable[[], Awaitable[None]], waits: Backoff, limit: float) -> None:
+        self._name, self._renew, self._waits, self._limit = name, renew, waits, limit
         self._due_at = float("-inf")
         self._useless = 0  # since the last request that was not refused
         self._lock = asyncio.Lock()
@@ -42,12 +44,12 @@ class Renewals:
 
     async def _attempt(self) -> bool:
         try:
-            async with asyncio.timeout(self._tuning.renew_limit):
+            async with asyncio.timeout(self._limit):
                 await self._renew()
         except (RemoteError, TimeoutError) as error:
             log.warning("%s: the credentials cannot be renewed: %s", self._name, str(error) or "it took too long")
             return False
         finally:
             self._useless += 1
-            self._due_at = asyncio.get_running_loop().time() + self._tuning.renewals.wait(self._useless)
+            self._due_at = asyncio.get_running_loop().time() + self._waits.wait(self._useless)
         return True

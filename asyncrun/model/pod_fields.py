@@ -17,6 +17,11 @@ KUBERNETES = "1.36"
 """The version whose fields these are."""
 
 
+def kinds() -> list[str]:
+    """All kinds that are described."""
+    return list(_kinds())
+
+
 @cache
 def fields_of(kind: str) -> dict[str, str] | None:
     """The fields of a kind and the notation of what each holds, None for what is no kind (``s``, ``[]Volume``)."""
