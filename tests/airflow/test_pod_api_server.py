@@ -77,8 +77,8 @@ def test_an_api_server_that_is_away_fails_neither_launches_nor_running_pods(
     kube.control.refuse(AWAY)
     conf = {"program": "echo late", "cluster": "unsteady"}
     late = PodTasks(airflow, Cluster(kube), "e2e_pod_run", run_dag("e2e_pod_run", conf))
-    check_the_end(run, others=1)
     late.expect()
+    check_the_end(run, others=1)
     assert lines_of(late.logs()) == ["late"]
     assert late.ti().try_number == 1
     assert "when it was asked to create pods in namespace 'airflow'. It is tried again in" in told(late.logs())

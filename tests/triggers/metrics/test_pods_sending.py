@@ -54,7 +54,8 @@ async def test_pods_show_in_the_metrics_of_their_triggerer(
     assert statsd.values("pods.ended.succeeded") == statsd.values("pods.ended.failed") == [1]
     assert [0 <= lag < 3000 for lag in statsd.values("pods.detection_lag")] == [True, True]
     assert statsd.values("ecs.ended.succeeded") == [], "a pod is no ECS task"
-    assert sum(statsd.values("calls.kubernetes-logs")) >= 4, "two follows, two closing readings"
+    assert sum(statsd.values("calls.kubernetes-logs")) == 2, "each log is followed"
+    assert sum(statsd.values("calls.kubernetes-log-reads")) == 2, "and read once more at its end"
     assert statsd.values(f"pods.watchers.{HOST}")[-1] == statsd.values(f"logs.followed.{HOST}")[-1] == 0
     await finish_all()
 

@@ -156,3 +156,42 @@ async def test_a_node_that_is_deleted_holds_the_end_for_some_seconds() -> None:
         ("warning", 'The log of container main may be incomplete: the API server says: nodes "n1" not found')
     ]
     assert server.gets == 0
+
+
+@pytest.mark.looptime
+async def test_a_clean_end_just_before_the_kubelet_is_away_is_not_believed() -> None:
+    """It was the killed kubelet that ended the answer (trace r), and its log is gone when it is back."""
+    server = LogServer(
+        cut=lambda number: {0: Cut(after=2), 1: Cut(after_bytes=100, clean=True)}.get(number),
+        refuse=lambda: silent_node() if 2 < len(server.opened) and now() < 3.5 else None,
+    )
+    async with Run(server) as run:
+        instance = server.start()
+        server.write("a" * 30)
+        await asyncio.sleep(2)
+        server.write("b")
+        server.write("c")
+        server.finish()
+        await asyncio.sleep(0.8)
+        asyncio.get_running_loop().call_later(2, setattr, instance, "gone", True)
+        assert not (await run.end()).complete
+    assert run.said[-1] == ("warning", "The log of container main may be incomplete: the kubelet no longer has it")
+
+
+@pytest.mark.looptime
+async def test_a_pod_that_becomes_final_after_its_kubelet_was_away_is_read_to_its_end() -> None:
+    server = LogServer(
+        "main", "proxy", refuse=lambda: silent_node() if 3 < now() < 32 else None, cut=lambda number: Cut(after=2)
+    )
+    async with Run(server) as run:
+        server.start("main")
+        server.start("proxy")
+        await asyncio.sleep(4)
+        server.end("main")
+        await asyncio.sleep(1)
+        drain = asyncio.create_task(run.end())
+        await asyncio.sleep(25)
+        server.write("last", "proxy")
+        server.finish()
+        assert (await drain).complete
+    assert run.lines == ["[proxy] last"]

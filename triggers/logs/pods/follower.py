@@ -136,15 +136,14 @@ class ContainerFollower:
     async def _conclude(self, instance: Instance, answer: Answer) -> None:
         request = answer.request
         self.missed = self.missed or answer.lost
-        if answer.opened:
+        is_refused = answer.trouble in (Trouble.GONE, Trouble.WORDS)
+        if answer.opened and not is_refused:
             # No failure: lines must not come late where connections are cut often. The log budget is the brake.
-            self._failures = 0 if answer.new else min(self._failures, 1)
+            self._failures, instance.refusals = 0 if answer.new else min(self._failures, 1), 0
         if answer.error is not None:
-            await self._recover(instance, answer)
+            await self._recover(instance, answer.error, opened=answer.opened)
             return
         self.readable = True
-        if answer.trouble not in (Trouble.GONE, Trouble.WORDS):
-            instance.refusals = 0
         if answer.trouble is Trouble.GAP:
             await self._verify(instance, previous=request.previous)
         elif answer.trouble is Trouble.GONE:
@@ -193,15 +192,13 @@ class ContainerFollower:
         self._reader.settle()  # what has ended writes no more, and a restart takes longer than a slot
         self._host.changed()
 
-    async def _recover(self, instance: Instance, answer: Answer) -> None:
-        error = answer.error
-        if error is None:
-            return
+    async def _recover(self, instance: Instance, error: RemoteError, *, opened: bool) -> None:
         if isinstance(error, AccessDenied) and not isinstance(error, CredentialsExpired):
             await self._denied(error)
         elif isinstance(error, NotFound):
             self._host.answered(self._container)
-            # The pod's node may be gone, or its kubelet just have been restarted (trace r).
+            # Its node may be gone, or its kubelet just have been restarted (trace r): then a clean end was no end.
+            instance.closed = instance.closed and is_without_node(error)
             if is_without_node(error) or await self._ask() is not None:
                 await self._refused(instance, f"the API server says: {error.said or error}")
         elif isinstance(error, RequestRefused):
@@ -212,7 +209,8 @@ class ContainerFollower:
                 await self._news.wait(_WAITING_POLL)  # it waits to start
         else:
             instance.end, instance.rotated = None, False  # to come twice is to come twice in a row
-            self._is_stale = self._is_stale or not answer.opened
+            instance.closed = instance.closed and not is_of_node(error)  # it was the kubelet's end
+            self._is_stale = self._is_stale or not opened
             await self._outage(error, instance)
 
     async def _denied(self, error: AccessDenied) -> None:

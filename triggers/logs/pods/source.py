@@ -67,7 +67,9 @@ class PodLog:
         """Take a state of the pod. Those of another uid are left out."""
         if pod.uid != self.ref.uid or self._closed:
             return
-        self._pod = pod
+        was_final, self._pod = self._pod is not None and self._pod.is_final, pod
+        if pod.is_final and not was_final and self._rule is not None:
+            self._rule.node_answered()  # mostly it is its kubelet that says so, and has just been restarted
         for name, follower in self._followers.items():
             follower.look(pod)
             if name not in self._tasks and follower.instances.next() is not None:
