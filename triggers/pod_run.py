@@ -14,9 +14,7 @@ import msgspec
 
 from asyncrun.clients.kube import open_kube
 from asyncrun.clients.kube_api import KubeAccess
-from asyncrun.clients.patience import for_a_stop, patiently
-from asyncrun.launch.pod_finish import OnFinish, holds_up
-from asyncrun.launch.pod_stop import stop_pod
+from asyncrun.launch.pod_finish import holds_up
 from asyncrun.model.errors import AccessDenied, RemoteError
 from asyncrun.model.event import PodCompletionEvent, cut_last_lines
 from asyncrun.model.outcome import Outcome, StopCause, Verdict
@@ -33,6 +31,7 @@ from asyncrun.triggers.pod_events import PodEvents
 from asyncrun.triggers.pod_log import PodRunLog
 from asyncrun.triggers.pod_observer import PodObserver
 from asyncrun.triggers.pod_start import PodStart
+from asyncrun.triggers.pod_stopping import PodStopping
 from asyncrun.triggers.pod_xcom import PodXCom
 from asyncrun.triggers.registry import Subscription
 from asyncrun.triggers.subscribing_pods import subscribe_pod
@@ -42,8 +41,6 @@ from asyncrun.triggers.watch.news import Broken, Deleted, Gone, News, Recovered,
 
 _FIRST_LOOK = 30.0  # s; so long the deadline waits for the first news of the pod
 _LOOK_AGAIN = 5.0  # s between two looks at a pod that is about to be given up
-_KUBERNETES_GRACE = 30  # s; terminationGracePeriodSeconds where nobody says otherwise
-_AFTER_GRACE = 60.0  # s; a kubelet reports the end of a pod some seconds after it
 
 
 class PodRun:
@@ -70,6 +67,7 @@ class PodRun:
         self._observer = observer
         self._start = PodStart(watch, task_log.say, clock)
         self._events = PodEvents(watch, task_log.say)
+        self._stopping = PodStopping(watch, settings, task_log.say)
         self._access: KubeAccess | None = None
         self._subscription: Subscription[Pod]
         self._pod: Pod | None = None
@@ -79,7 +77,7 @@ class PodRun:
         self._known_at: float | None = None  # the same, seconds since the epoch
         self._was_seen_alive = self._was_started = False
         self._error: RemoteError | None = None  # for which we gave up
-        self._refusal = ""  # why it could not be stopped at its deadline, as it was said
+        self._doubt_is_said = False
 
     def __str__(self) -> str:
         return f"Pod {self._watch.ref}"
@@ -101,7 +99,7 @@ class PodRun:
         xcom = PodXCom(self._watch, self._settings, self._task_log.say)
         if self._access is not None and outcome.stop_cause is not StopCause.ACCESS:
             if outcome.stop_cause is StopCause.START:
-                await self._stop_unstarted()  # first: nothing of it may run any more
+                await self._stopping.unstarted(self._pod)  # first: nothing of it may run any more
             if outcome.verdict is not Verdict.SUCCEEDED:
                 await self._events.read(self._access, shown=self._watch.events_on_failure)
             endless = self._endless()
@@ -135,35 +133,7 @@ class PodRun:
 
         :raises RemoteError: it was refused, or nobody answered for ``kill_grace``.
         """
-        await self._stop(OnFinish.DELETE_POD, reason)
-
-    async def _end_early(self, reason: str) -> None:
-        """Stop the pod and leave as much of it as ``on_finish_action`` says."""
-        await self._stop(OnFinish(self._watch.on_finish_action), reason)
-
-    async def _stop_at_deadline(self, reason: str) -> None:
-        try:
-            await self._end_early(reason)
-        except AccessDenied as error:  # said now: whoever may allow it can do so while it is tried again
-            if not self._refusal:
-                self._refusal = f"{self} could not be stopped, and may still be running: {error}"
-                self._task_log.say("error", self._refusal)
-            raise
-
-    async def _stop(self, action: OnFinish, reason: str) -> None:
-        watch = self._watch
-
-        async def call() -> None:
-            async with open_kube(watch.target, self._settings) as access:
-                stop = partial(stop_pod, access.pods(watch.ref.namespace), watch.ref, action, watch.grace_seconds)
-                try:
-                    await stop()
-                except AccessDenied:
-                    await access.renew()  # rotated since the last look-up, perhaps
-                    await stop()
-
-        await patiently(call, partial(self._task_log.say, "warning"), for_a_stop(self._settings.kill_grace))
-        self._task_log.say("info", f"Stopping {self}: {reason}")
+        await self._stopping.delete(reason)
 
     # -- until the end is known ----------------------------------------------------------------------------------------
 
@@ -172,8 +142,8 @@ class PodRun:
         left = None if self._watch.deadline is None else max(0.0, self._watch.deadline - self._clock())
         due = None if left is None else loop.time() + left
         deadline = Deadline(
-            due, self._watch.deadline_reason, self._stop_at_deadline, self._task_log.say, self._stop_patience,
-            outage=self._settings.access_grace,
+            due, self._watch.deadline_reason, self._stopping.at_deadline, self._task_log.say,
+            lambda: self._stopping.patience(self._pod), outage=self._settings.access_grace,
         )  # fmt: skip
         try:
             self._access = await open_patiently(
@@ -201,11 +171,6 @@ class PodRun:
                 return outcome
             if self._is_due(deadline) and not await deadline.enforce():
                 return self._gave_up(Verdict.STOPPED, deadline.reason, StopCause.DEADLINE, not_ended=deadline.not_ended)
-
-    def _stop_patience(self) -> float:
-        said = self._pod.spec.termination_grace_period_seconds if self._pod is not None else None
-        grace = self._watch.grace_seconds if self._watch.grace_seconds is not None else said
-        return (_KUBERNETES_GRACE if grace is None else grace) + _AFTER_GRACE
 
     def _is_due(self, deadline: Deadline) -> bool:
         # What ended by itself keeps its own outcome, also if that was noticed only after the deadline.
@@ -312,20 +277,13 @@ class PodRun:
             return True  # it never can be
         except RemoteError as error:  # NotFound, too: the watch will tell how it ended
             self._start.postpone(_LOOK_AGAIN)
-            self._task_log.say("info", f"{self} is not given up before it can be looked at once more. {error}")
+            if not self._doubt_is_said:
+                self._doubt_is_said = True
+                self._task_log.say("info", f"{self} is not given up before it can be looked at once more. {error}")
             return False
         if pod.uid == ref.uid:
             self._see(pod)
         return True
-
-    async def _stop_unstarted(self) -> None:
-        """It must not start after all: its task has failed. What has no node has no log to be kept for, either."""
-        has_node = self._pod is not None and bool(self._pod.spec.node_name)
-        action = OnFinish(self._watch.on_finish_action) if has_node else OnFinish.DELETE_POD
-        try:
-            await self._stop(action, "it has not started in time")
-        except RemoteError as error:
-            self._task_log.say("error", f"{self} could not be stopped, and may still start: {error}")
 
     # -- what is told of the end ---------------------------------------------------------------------------------------
 

@@ -99,7 +99,7 @@ async def test_a_pod_that_is_kept_is_ended_by_its_active_deadline_and_stays(
     ref = await call(kube.create, {"run": 60, "lines": 1})
     made = kube.trigger(1, ref, on_finish_action="keep_pod")
     async with TaskLog(1, load_settings()) as log:
-        await made.open_run(load_settings(), log)._end_early("a test")
+        await made.open_run(load_settings(), log)._stopping.at_deadline("a test")
     pod = await call(kube.call, "GET", f"/namespaces/{NAMESPACE}/pods/{ref.name}")
     assert pod["spec"]["activeDeadlineSeconds"] == 1
 
