@@ -25,6 +25,10 @@ class OnceSink:
         """Bytes of kernel memory that wait for Airflow's supervisor, of all runs; None where it cannot be known."""
         return self._sink.fill()
 
+    def has_passed(self) -> bool:
+        """Whether the supervisor has taken all that was written here; True where that cannot be known."""
+        return self._sink.has_passed()
+
     async def emit(self, records: Sequence[Record]) -> None:
         """
         Write those that are new.

@@ -25,7 +25,7 @@ from asyncrun.clients.kube_wire import KubeGeneration, Lease
 from asyncrun.clients.kube_wording import KubeCall
 from asyncrun.clients.owned import being_cancelled
 from asyncrun.clients.rotation import Rotating
-from asyncrun.model.errors import RemoteError, Throttled
+from asyncrun.model.errors import RemoteError, Throttled, Unavailable
 from asyncrun.model.settings import Settings
 
 CONNECT_LIMIT = 10.0
@@ -201,6 +201,8 @@ class KubeCalls:
             try:
                 await self._rotation.renew()
             except RemoteError as failed:
+                if isinstance(failed, Unavailable) and failed.service == "kubernetes":
+                    raise  # a plug-in's outage, which passes: nobody can say yet whether there are better ones
                 raise error from failed
         return self._rotation.current is not refused
 

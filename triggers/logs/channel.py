@@ -39,6 +39,13 @@ class Sink(Protocol):
     def fill(self) -> int | None:
         """Bytes of kernel memory that wait for Airflow's supervisor, of all runs; None where it cannot be known."""
 
+    def has_passed(self) -> bool:
+        """
+        Whether the supervisor has taken all that was written here; True where that cannot be known.
+
+        What it has not taken when it hears that the trigger has ended it writes elsewhere: of a short run, everything.
+        """
+
     async def emit(self, records: Sequence[Record]) -> None:
         """
         Write the records, whole and in order, without blocking the event loop.
@@ -73,6 +80,12 @@ def _channel() -> tuple[io.RawIOBase, AbstractContextManager[Any]] | None:
     return (file, lock) if hasattr(lock, "__enter__") else None
 
 
+class _Written:
+    """How much kernel memory all sinks of this process have filled so far; less where it was emptied meanwhile."""
+
+    total = 0
+
+
 class _ChannelSink:
     """Compact records, written straight to the socket: 2.2 times the lines per second of structlog."""
 
@@ -83,6 +96,11 @@ class _ChannelSink:
         with socket.socket(fileno=os.dup(fd)) as twin:
             self._inline = twin.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // _INLINE_SHARE
         self._blocking = os.get_blocking(fd)
+        self._mark = 0  # ``_Written.total`` after our last record
+
+    def has_passed(self) -> bool:
+        # Nothing overtakes in the socket: what waits is what was written after our last record.
+        return (self.fill() or 0) <= _Written.total - self._mark
 
     def fill(self) -> int | None:
         try:
@@ -104,12 +122,15 @@ class _ChannelSink:
         """All of it, or an error: an unbuffered file may take less than it was given (a signal, a non-blocking fd)."""
         rest = memoryview(data)
         with self._lock:  # nobody else's record may come in between
+            before = self.fill() or 0
             while rest:
                 taken = self._file.write(rest)
                 if taken is None:  # non-blocking and full
                     _wait_writable(self._file.fileno())
                 else:
                     rest = rest[taken:]
+            _Written.total += max(0, (self.fill() or 0) - before)
+            self._mark = _Written.total
 
 
 class _PlainSink:
@@ -118,6 +139,9 @@ class _PlainSink:
     def __init__(self, trigger_id: int | None) -> None:
         # An explicit trigger_id routes a record from any context, should this be a triggerer of another release.
         self._fields: dict[str, Any] = {} if trigger_id is None else {"trigger_id": trigger_id}
+
+    def has_passed(self) -> bool:
+        return True
 
     def fill(self) -> int | None:
         return None

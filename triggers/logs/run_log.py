@@ -103,7 +103,7 @@ class RunLog:
 
     async def finish(self, timeout: float) -> bool:
         """
-        Write the rest, and wait until the log socket is at or below ``log_backlog``.
+        Write the rest, and wait until the supervisor has taken it.
 
         What is still in the socket when a trigger ends lands in the triggerer's own output.
 
@@ -113,7 +113,7 @@ class RunLog:
         self._enqueue(self._builder.flush())
         loop = asyncio.get_running_loop()
         give_up_at, pause = loop.time() + timeout, FIRST_SLEEP
-        while self._queue or self._writing or (self._sink.fill() or 0) > self._backlog:
+        while self._queue or self._writing or not self._sink.has_passed():
             if loop.time() >= give_up_at:
                 return False
             # Not asyncio.timeout: see asyncrun.triggers.wakeup.

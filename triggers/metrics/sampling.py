@@ -115,9 +115,9 @@ def _readers() -> Iterator[Sample]:
         yield Sample(m.LOG_FAULTS, one.failed, key, tags)
         yield Sample(m.EVENTS, one.events, key, tags)
         yield Sample(m.REPEATED, one.repeated, key, tags)
-    for cluster, slots in slot_statistics().items():
-        yield Sample(m.FOLLOWED, slots.following, cluster, {})
-        yield Sample(m.IN_TURNS, slots.in_turns, cluster, {})
+    slots = slot_statistics()
+    yield Sample(m.FOLLOWED, slots.following, None, {})
+    yield Sample(m.IN_TURNS, slots.in_turns, None, {})
 
 
 def _emitter() -> Iterator[Sample]:

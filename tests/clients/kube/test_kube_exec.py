@@ -232,6 +232,20 @@ async def test_renewal_that_fails_is_no_harm_while_the_old_credentials_are_valid
             await kube.pods("ns").get("p")
 
 
+async def test_refused_token_that_cannot_be_renewed_for_an_outage_is_an_outage(
+    configured: object, server: ApiServer, plugin: PlugIn, settings: Settings
+) -> None:
+    async with open_kube(TARGET, settings) as kube:
+        await kube.pods("ns").get("p")
+        server.tokens = {f"{PREFIX}-2"}
+        plugin.script("import sys; sys.exit('no network')")
+        with pytest.raises(Unavailable, match="and said: 'no network'"):
+            await kube.pods("ns").get("p")
+        plugin.script(WRITES)
+        plugin.answer(token=f"{PREFIX}-2")
+        await kube.pods("ns").get("p")
+
+
 async def test_plugin_that_worked_once_in_this_process_has_an_outage_when_it_fails(
     configured: Callable[..., None], plugin: PlugIn, settings: Settings
 ) -> None:

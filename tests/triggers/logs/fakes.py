@@ -115,6 +115,9 @@ class MemorySink:
         self._at = now
         return int(self._level)
 
+    def has_passed(self) -> bool:
+        return not self.fill()
+
     async def emit(self, records: Sequence[Record]) -> None:
         self.fill()
         self.records.extend(records)

@@ -53,7 +53,7 @@ async def test_a_failure_goes_to_a_worker_with_exit_code_diagnosis_and_last_line
 
 async def test_twenty_pods_cost_one_list_one_watch_and_no_get(kube: KubeLab, task_log: TaskLogReader) -> None:
     """D12: no client, no session and no request per pod."""
-    refs = [await call(kube.create, {"lines": 3, "interval": 0.5}) for _ in range(20)]
+    refs = [await call(kube.create, {"lines": 10, "interval": 1.0}) for _ in range(20)]
     await call(kube.kube.control.counts, clear=True)
     running = [start(kube.trigger(number, ref, on_finish_action="keep_pod")) for number, ref in enumerate(refs)]
     await asyncio.gather(*running)

@@ -221,7 +221,7 @@ async def test_where_logs_are_forbidden_the_run_ends_as_it_ended_and_that_is_sai
     end = await memory.completion()
     assert (end.outcome.exit_code, end.last_lines) == (4, ())
     text = said(task_log, 1)
-    assert "The log of this pod cannot be read, and the run goes on without it" in text
+    assert "The log of this pod cannot be read, and the run goes on without it." in text
     assert "permission to get pods/log in namespace jobs" in text
 
 

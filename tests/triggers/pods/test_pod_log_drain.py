@@ -111,3 +111,10 @@ def test_it_never_takes_longer_than_both_limits_without_progress(steps: list[tup
         assert (decision.end is None) or now >= LIMIT
         assert now < LIMIT + PATIENCE or decision.end is not None
         assert decision.end is not None or 0 < decision.wait <= LIMIT + PATIENCE - now + 1e-6
+
+
+def test_a_timer_that_runs_a_tick_too_early_ends_it_too() -> None:
+    assert rule().decide(60 - 1e-7, complete=False) == Decision(end=End.LIMIT)
+    one = rule()
+    one.node_failed(10, "main", limit=15)
+    assert one.decide(25 - 1e-7, complete=False) == Decision(end=End.NODE)

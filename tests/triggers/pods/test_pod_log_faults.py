@@ -71,8 +71,8 @@ async def test_a_missing_permission_is_said_once_and_the_run_ends_without_a_log(
     assert run.said == [
         (
             "warning",
-            'The log of this pod cannot be read, and the run goes on without it: pods "etl" is forbidden. Reading logs '
-            "takes the permission to get pods/log in namespace jobs",
+            "The log of this pod cannot be read, and the run goes on without it. Reading takes the permission to get "
+            'pods/log in namespace jobs: pods "etl" is forbidden',
         )
     ]
     assert len(server.opened) < 30
@@ -472,13 +472,13 @@ async def test_but_its_pod_is_looked_at_after_an_outage_in_which_nothing_was_tol
     async with Run(server) as run:
         server.start()
         await asyncio.sleep(6)
-        server.lag = 30
+        server.lag = 50
         server.write("first")
         await asyncio.sleep(1)
         server.end(exit_code=1)
         server.start()
         await asyncio.sleep(1)
         server.write("second")
-        await asyncio.sleep(24)
+        await asyncio.sleep(40)
         assert run.lines == ["first", "second"]
     assert server.gets > 0

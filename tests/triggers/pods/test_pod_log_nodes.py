@@ -161,21 +161,25 @@ async def test_a_node_that_is_deleted_holds_the_end_for_some_seconds() -> None:
 @pytest.mark.looptime
 async def test_a_clean_end_just_before_the_kubelet_is_away_is_not_believed() -> None:
     """It was the killed kubelet that ended the answer (trace r), and its log is gone when it is back."""
-    server = LogServer(
-        cut=lambda number: {0: Cut(after=2), 1: Cut(after_bytes=100, clean=True)}.get(number),
-        refuse=lambda: silent_node() if 2 < len(server.opened) and now() < 3.5 else None,
-    )
+
+    def refuse() -> RemoteError | None:
+        if len(server.opened) != 3:
+            return None
+        server.containers["main"][0].gone = True
+        return silent_node()
+
+    cuts = {0: Cut(after=2), 1: Cut(after_bytes=100, clean=True)}
+    server = LogServer(cut=cuts.get, refuse=refuse)
     async with Run(server) as run:
-        instance = server.start()
+        server.start()
         server.write("a" * 30)
         await asyncio.sleep(2)
         server.write("b")
         server.write("c")
         server.finish()
-        await asyncio.sleep(0.8)
-        asyncio.get_running_loop().call_later(2, setattr, instance, "gone", True)
+        await asyncio.sleep(1)
         assert not (await run.end()).complete
-    assert run.said[-1] == ("warning", "The log of container main may be incomplete: the kubelet no longer has it")
+    assert run.said == [("warning", "The log of container main may be incomplete: the kubelet no longer has it")]
 
 
 @pytest.mark.looptime

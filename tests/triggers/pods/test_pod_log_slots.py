@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from asyncrun.model.errors import Unavailable
+from asyncrun.model.pod_watch import PodWatch
+from asyncrun.model.refs import KubeTarget
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.pods.slots import FollowSlots, SlotStatistics, follow_slots
-from tests.triggers.pods.log_server import Cut, LogServer, Run, now
+from asyncrun.triggers.pod_log import PodRunLog
+from asyncrun.triggers.tasklog import TaskLog
+from tests.triggers.pods.log_server import REF, Cut, LogServer, Run, now
+
+if TYPE_CHECKING:
+    from asyncrun.clients.kube_api import KubeAccess
 
 pytestmark = [pytest.mark.looptime]
 
@@ -112,3 +121,22 @@ async def test_followers_that_were_cut_at_once_do_not_come_back_at_once() -> Non
     assert max(sum(1 for at in again if begin <= at < begin + 0.05) for begin in again) < 60
     for run in runs:
         await run.close()
+
+
+async def test_places_are_the_triggerers_whatever_clusters_its_pods_are_in() -> None:
+    settings = dataclasses.replace(Settings(), pod_log_follows=1)
+    watch = PodWatch(
+        ref=REF, target=KubeTarget(conn_id=None), deferred_at=0, launched_at=0, base="main", logs=("main",)
+    )
+    servers = [LogServer(), LogServer()]
+    async with TaskLog(None, settings) as task_log:
+        runs = [PodRunLog(watch, settings, task_log) for _ in servers]
+        for number, (run, server) in enumerate(zip(runs, servers, strict=True)):
+            server.start()
+            run.look(server.pod(), cast("KubeAccess", SimpleNamespace(key=number, pods=lambda _, one=server: one)))
+            await asyncio.sleep(1)
+        followed = [any(one["follow"] for one in server.opened) for server in servers]
+        for run in runs:
+            await run.close()
+    assert followed == [True, False]
+    assert servers[1].opened

@@ -9,6 +9,7 @@ import msgspec
 
 DIALLING = 35.0
 """Seconds within which the API server says that a kubelet does not answer: it dials for 30."""
+_TICK = 0.001  # s; a timer may run that much too early, and whoever waits in a loop must not spin until then
 
 
 class End(enum.Enum):
@@ -110,13 +111,13 @@ class PodDrainRule:
             return Decision(end=End.COMPLETE)
         excused = min(self._patience, self._excused + self._silence(now))
         left = self._deadline + excused - now
-        if left <= 0:
+        if left <= _TICK:
             if self._node_since is not None:
                 return Decision(end=End.NODE)
             return Decision(end=End.UNANSWERED if excused >= self._patience else End.LIMIT)
         if self._node_since is not None:
             node_left = self._node_left(now, self._node_since)
-            return Decision(wait=min(left, node_left)) if node_left > 0 else Decision(end=End.NODE)
+            return Decision(wait=min(left, node_left)) if node_left > _TICK else Decision(end=End.NODE)
         if self._silent_since is None:
             return Decision(wait=left)
         # Each second from here on is excused, until the patience is used up.
@@ -135,6 +136,6 @@ class PodDrainRule:
 
     def _node_left(self, now: float, since: float) -> float:
         left = since + self._node_limit - now
-        if left <= 0 and self._silent_since is not None and not self._node_is_lost:
+        if left <= _TICK and self._silent_since is not None and not self._node_is_lost:
             return self._silent_since + DIALLING - now  # what the next request brings
         return left

@@ -16,6 +16,7 @@ from asyncrun.triggers.logs.pods.slots import Slot
 from asyncrun.triggers.wakeup import Wakeup, is_due
 
 _RETRY = Backoff(first=1.0, longest=20.0)
+_NODE_RETRY = Backoff(first=1.0, longest=4.0)  # once the container has ended: the run's end does not wait long for it
 _DENIED_RETRY = 60.0  # s
 _SAY_AFTER = 3  # failures in a row
 # The kubelet answers by what it knows, and tells the API server some moments later.
@@ -218,8 +219,8 @@ class ContainerFollower:
         self.readable = False
         self._host.say_once(
             "warning",
-            f"The log of this pod cannot be read, and the run goes on without it: {error}. Reading logs takes the "
-            f"permission to get pods/log in namespace {self._host.ref.namespace}",
+            "The log of this pod cannot be read, and the run goes on without it. Reading takes the permission to get "
+            f"pods/log in namespace {self._host.ref.namespace}: {error}",
         )
         self._host.changed()
         await asyncio.sleep(_DENIED_RETRY)
@@ -232,6 +233,8 @@ class ContainerFollower:
         if is_of_node(error):
             self._host.node_failed(self._container)
             why = " since its node does not answer"
+            if instance is not None and instance.ended:
+                pause = _NODE_RETRY.wait(self._failures)
         if self._failures == _SAY_AFTER:
             said = f"The log of this pod cannot be read now{why}; asyncrun goes on trying: {error}"
             self._host.say_once("info", said)

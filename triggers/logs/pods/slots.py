@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 
 import msgspec
 
@@ -87,6 +87,6 @@ follow_slots = PerLoop(FollowSlots)
 """The running event loop's places for followed logs, of whatever API server: each is a descriptor of its process."""
 
 
-def slot_statistics() -> dict[Hashable, SlotStatistics]:
-    """The running event loop's, by the key of their samples."""
-    return {None: follow_slots().statistics()}
+def slot_statistics() -> SlotStatistics:
+    """The running event loop's."""
+    return follow_slots().statistics()
