@@ -31,8 +31,9 @@ a first process without a handler.
 from __future__ import annotations
 
 from asyncrun.local.aws.client import AwsControl, Call, LiveProcess
-from asyncrun.local.aws.embedded import EmbeddedAws, EmbeddedAwsError
+from asyncrun.local.aws.embedded import EmbeddedAws
 from asyncrun.local.aws.options import EmbeddedAwsOptions, Fault, FaultKind, LifecycleDelays
+from asyncrun.local.server_process import EmbeddedServerError
 
 __all__ = [
     "EmbeddedAws",
@@ -43,5 +44,5 @@ __all__ = [
     "AwsControl",
     "Call",
     "LiveProcess",
-    "EmbeddedAwsError",
+    "EmbeddedServerError",
 ]

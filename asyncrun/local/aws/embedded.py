@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-import subprocess
-import sys
-import tempfile
-import threading
 from types import TracebackType
-from typing import IO, Any
 
 from asyncrun.local.aws.client import AwsControl
 from asyncrun.local.aws.options import EmbeddedAwsOptions
-
-
-class EmbeddedAwsError(RuntimeError):
-    """The server process could not be started; the message holds what it wrote."""
+from asyncrun.local.server_process import ServerProcess
 
 
 class EmbeddedAws:
@@ -32,10 +23,8 @@ class EmbeddedAws:
 
     def __init__(self, options: EmbeddedAwsOptions | None = None, *, start_timeout: float = 60.0) -> None:
         self.options = options or EmbeddedAwsOptions()
-        self._start_timeout = start_timeout
         self._token = secrets.token_hex(16)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._errors: IO[bytes] | None = None
+        self._server = ServerProcess("asyncrun.local.aws", "AWS", start_timeout)
         self._port = 0
 
     @property
@@ -46,7 +35,7 @@ class EmbeddedAws:
     @property
     def pid(self) -> int | None:
         """The server's process id, while it runs."""
-        return self._process.pid if self._process is not None else None
+        return self._server.pid
 
     @property
     def control(self) -> AwsControl:
@@ -78,66 +67,18 @@ class EmbeddedAws:
     def __enter__(self) -> EmbeddedAws:
         """Starts the server and returns when it answers.
 
-        :raises EmbeddedAwsError: if it ends or is not ready in time.
+        :raises EmbeddedServerError: if it ends or is not ready in time.
         """
-        self._errors = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "asyncrun.local.aws"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,
-        )
-        try:
-            self._port = self._hand_shake(self._process)
-        except BaseException:
-            self.stop()
-            raise
+        self._port = int(self._server.start({"options": self.options.to_json(), "token": self._token})["port"])
         return self
-
-    def _hand_shake(self, process: subprocess.Popen[bytes]) -> int:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        start = {"options": self.options.to_json(), "token": self._token, "parent": os.getpid()}
-        timer = threading.Timer(self._start_timeout, process.kill)
-        timer.daemon = True
-        timer.start()
-        try:
-            process.stdin.write(json.dumps(start).encode() + b"\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except BrokenPipeError:
-            line = b""
-        finally:
-            timer.cancel()
-        if not line:
-            process.wait()
-            raise EmbeddedAwsError(f"The embedded AWS did not start:\n{self.log_text()[-4000:]}")
-        ready: dict[str, Any] = json.loads(line)
-        return int(ready["port"])
 
     def log_text(self) -> str:
         """What the running server wrote to its standard error output: tracebacks, if it has a defect."""
-        if self._errors is None:
-            return ""
-        return os.pread(self._errors.fileno(), 1 << 20, 0).decode(errors="replace")
+        return self._server.log_text()
 
     def stop(self) -> None:
         """Ends the server and its containers; may be called twice."""
-        process, self._process = self._process, None
-        if process is not None:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.close()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            process.stdout.close()
-        if self._errors is not None:
-            self._errors.close()
-            self._errors = None
+        self._server.stop()
 
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None

@@ -26,8 +26,9 @@ port-forward, events' expiry.
 from __future__ import annotations
 
 from asyncrun.local.kube.client import Counts, KubeControl, KubeControlError, Request
-from asyncrun.local.kube.embedded import EmbeddedKube, EmbeddedKubeError, kubeconfig
+from asyncrun.local.kube.embedded import EmbeddedKube, kubeconfig
 from asyncrun.local.kube.options import EmbeddedKubeOptions, Fault, Rule
+from asyncrun.local.server_process import EmbeddedServerError
 
 __all__ = [
     "EmbeddedKube",
@@ -38,6 +39,6 @@ __all__ = [
     "KubeControlError",
     "Counts",
     "Request",
-    "EmbeddedKubeError",
+    "EmbeddedServerError",
     "kubeconfig",
 ]

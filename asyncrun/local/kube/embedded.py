@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
-import subprocess
-import sys
-import tempfile
-import threading
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from asyncrun.local.kube.client import KubeControl
 from asyncrun.local.kube.options import EmbeddedKubeOptions
-
-
-class EmbeddedKubeError(RuntimeError):
-    """The server process could not be started; the message holds what it wrote."""
+from asyncrun.local.server_process import ServerProcess
 
 
 class EmbeddedKube:
@@ -35,10 +27,8 @@ class EmbeddedKube:
     def __init__(self, options: EmbeddedKubeOptions | None = None, *, start_timeout: float = 60.0) -> None:
         self.options = options or EmbeddedKubeOptions()
         self.token = secrets.token_urlsafe(24)
-        self._start_timeout = start_timeout
         self._control_token = secrets.token_urlsafe(24)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._errors: IO[bytes] | None = None
+        self._server = ServerProcess("asyncrun.local.kube", "Kubernetes", start_timeout)
         self._ready: dict[str, Any] = {}
 
     @property
@@ -49,7 +39,7 @@ class EmbeddedKube:
     @property
     def pid(self) -> int | None:
         """The server's process id, while it runs."""
-        return self._process.pid if self._process is not None else None
+        return self._server.pid
 
     @property
     def control(self) -> KubeControl:
@@ -80,71 +70,20 @@ class EmbeddedKube:
         """
         Start the server and return when it answers.
 
-        :raises EmbeddedKubeError: it ends or is not ready in time.
+        :raises EmbeddedServerError: it ends or is not ready in time.
         """
-        self._errors = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "asyncrun.local.kube"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,
+        self._ready = self._server.start(
+            {"options": self.options.to_json(), "token": self.token, "control_token": self._control_token}
         )
-        try:
-            self._ready = self._hand_shake(self._process)
-        except BaseException:
-            self.stop()
-            raise
         return self
-
-    def _hand_shake(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        start = {
-            "options": self.options.to_json(),
-            "token": self.token,
-            "control_token": self._control_token,
-            "parent": os.getpid(),
-        }
-        timer = threading.Timer(self._start_timeout, process.kill)
-        timer.daemon = True
-        timer.start()
-        try:
-            process.stdin.write(json.dumps(start).encode() + b"\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except BrokenPipeError:
-            line = b""
-        finally:
-            timer.cancel()
-        if not line:
-            process.wait()
-            raise EmbeddedKubeError(f"The embedded Kubernetes did not start:\n{self.log_text()[-4000:]}")
-        ready: dict[str, Any] = json.loads(line)
-        return ready
 
     def log_text(self) -> str:
         """What the running server wrote to its standard error output: tracebacks, if it has a defect."""
-        if self._errors is None:
-            return ""
-        return os.pread(self._errors.fileno(), 1 << 20, 0).decode(errors="replace")
+        return self._server.log_text()
 
     def stop(self) -> None:
         """End the server and its containers; may be called twice."""
-        process, self._process = self._process, None
-        if process is not None:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.close()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            process.stdout.close()
-        if self._errors is not None:
-            self._errors.close()
-            self._errors = None
+        self._server.stop()
 
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None

@@ -65,8 +65,8 @@ def test_no_process_is_left_whoever_is_killed(who: str) -> None:
 
 
 def test_a_server_that_cannot_start_says_why(lab: Lab) -> None:
-    from asyncrun.local.aws import EmbeddedAws, EmbeddedAwsError, EmbeddedAwsOptions
+    from asyncrun.local.aws import EmbeddedAws, EmbeddedAwsOptions, EmbeddedServerError
 
     port = int(lab.aws.endpoint_url.rpartition(":")[2])
-    with pytest.raises(EmbeddedAwsError, match="in use"), EmbeddedAws(EmbeddedAwsOptions(port=port)):
+    with pytest.raises(EmbeddedServerError, match="in use"), EmbeddedAws(EmbeddedAwsOptions(port=port)):
         pass

@@ -22,8 +22,8 @@ import pytest
 
 from asyncrun.local.kube import (
     EmbeddedKube,
-    EmbeddedKubeError,
     EmbeddedKubeOptions,
+    EmbeddedServerError,
     Fault,
     KubeControlError,
     Rule,
@@ -257,7 +257,7 @@ def test_kubectl_works(process: EmbeddedKube, tmp_path: Path) -> None:
 
 def test_a_server_that_cannot_start_says_why() -> None:
     options = EmbeddedKubeOptions(node="scripted", node_options={"nonsense": 1})
-    with pytest.raises(EmbeddedKubeError, match="nonsense"), EmbeddedKube(options):
+    with pytest.raises(EmbeddedServerError, match="nonsense"), EmbeddedKube(options):
         pass
 
 
