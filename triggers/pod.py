@@ -64,7 +64,8 @@ class PodTrigger(RunTrigger):
             await super().on_kill()
             return
         async with TaskLog(self.trigger_number, running_settings().settings) as task_log:
-            task_log.say("warning", f"Cancelled. Pod {self._parsed.ref} goes on: on_kill_action=keep_pod")
+            task_log.say("info", f"Cancelled. If the task was killed, pod {self._parsed.ref} goes on all the same: "
+                                 "on_kill_action=keep_pod")  # fmt: skip
 
     def deferred_at(self) -> float:
         """When the task was deferred, seconds since the epoch."""

@@ -30,6 +30,8 @@ class PodEvents:
         self._shown: set[tuple[str, str]] = set()
         self.denied = False
         """There is no permission to list events."""
+        self.failed = False
+        """The last reading failed in a way that may pass."""
 
     @property
     def evidence(self) -> Sequence[PodEvent] | None:
@@ -56,8 +58,11 @@ class PodEvents:
             self.denied = True  # the diagnosis says what that permission would have added
             return
         except RemoteError as error:
-            self._say("warning", f"The events of pod {self._ref} cannot be read at the moment: {error}")
+            if not self.failed:
+                self._say("warning", f"The events of pod {self._ref} cannot be read at the moment: {error}")
+            self.failed = True
             return
+        self.failed = False
         if shown:
             self._show(self.known)
 

@@ -40,6 +40,7 @@ from asyncrun.triggers.wakeup import is_due
 from asyncrun.triggers.watch.news import Broken, Deleted, Gone, News, Recovered, Remark, Seen, Trouble
 
 _FIRST_LOOK = 30.0  # s; so long the deadline waits for the first news of the pod
+_EVENTS_AGAIN = 2.0  # s between two readings of events without which the outcome is not sure
 _LOOK_AGAIN = 5.0  # s between two looks at a pod that is about to be given up
 
 
@@ -180,7 +181,8 @@ class PodRun:
         """The next news, or None when there may be something else to do."""
         now = asyncio.get_running_loop().time()
         if self._ended_at is not None:
-            return await self._subscription.news(max(0.0, self._ended_at + self._settings.reason_wait - now))
+            rest = max(0.0, self._ended_at + self._settings.reason_wait - now)
+            return await self._subscription.news(min(rest, _EVENTS_AGAIN) if self._events.failed else rest)
         due = [moment - now for moment in (deadline.due,) if moment is not None]
         if self._pod is not None and (left := self._start.left()) is not None:
             due.append(left)
@@ -239,10 +241,8 @@ class PodRun:
         if not decision.complete and not is_due(self._ended_at + self._settings.reason_wait):
             return None
         if needs_events(self._pod, self._watch.base, end_seen_apart=self._apart, stopping=deadline.asked):
-            await self._events.read(self._access)
-            if self._events.denied:
-                self._task_log.say("warning", "Whether the pod was evicted is told by its events only, and they cannot "
-                                              "be read: the verb list on events is needed for that")  # fmt: skip
+            if not await self._is_told(self._access, self._ended_at):
+                return None
             decision = self._decide(self._pod, deadline) or decision
         outcome = decision.outcome
         # A pod that is to be kept was ended by its active deadline, which we brought forward.
@@ -251,6 +251,17 @@ class PodRun:
                 outcome, verdict=Verdict.STOPPED, stop_cause=StopCause.DEADLINE, our_reason=deadline.reason
             )
         return outcome
+
+    async def _is_told(self, access: KubeAccess, ended_at: float) -> bool:
+        """Whether the events are known, or are no longer waited for: they alone tell an eviction from a success."""
+        await self._events.read(access)
+        why = "the verb list on events is needed for that" if self._events.denied else "nobody answered"
+        if self._events.failed and not is_due(ended_at + self._settings.reason_wait):
+            return False
+        if self._events.denied or self._events.failed:
+            self._task_log.say("warning", "Whether the pod was evicted is told by its events only, and they cannot "
+                                          f"be read: {why}")  # fmt: skip
+        return True
 
     def _decide(self, pod: Pod, deadline: Deadline) -> Decision | None:
         return decide(

@@ -25,6 +25,7 @@ class PodStart:
         self.started = False
         self.trouble: StartTrouble | None = None
         """What keeps it from starting, or from going on, as was said last."""
+        self._is_hopeless = False  # by the state that was seen last
         self._scheduled_at: float | None = None
         self._not_before = 0.0
         self._events_at = watch.launched_at + _SLOW
@@ -38,6 +39,8 @@ class PodStart:
         if trouble is not None and trouble.is_news(self.trouble):
             self._say("warning" if trouble.is_problem else "info", f"Pod {self._watch.ref}: {trouble.sentence}")
             self.trouble = trouble
+        # What is no news is what was said; what is over keeps nothing from starting.
+        self._is_hopeless = trouble is not None and self.trouble is not None and self.trouble.permanent
         return self.started
 
     def _when_scheduled(self, pod: Pod) -> float:
@@ -72,7 +75,7 @@ class PodStart:
         """Why it is given up, in words; empty while it is not."""
         if self.started:
             return ""
-        if self.trouble is not None and self.trouble.permanent and self._clock() >= self._not_before:
+        if self._is_hopeless and self._clock() >= self._not_before:
             return "waiting will not help"
         if self._clock() < self._due:
             return ""

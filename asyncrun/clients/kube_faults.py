@@ -39,7 +39,7 @@ _QUOTA = "exceeded quota:"
 # What lets a pod in is asked after permissions: quotas, limit ranges, pod security and others answer 403 themselves;
 # webhooks and policies with the status that they choose.
 _ADMISSION = re.compile(r"admission webhook .* denied the request|ValidatingAdmissionPolicy .* denied request")
-_SAME_NAME = re.compile(r"UID in the precondition|Precondition failed: UID")
+_SAME_NAME = re.compile(r"UID in the precondition|Precondition failed: UID|metadata\.uid")
 
 
 class _Details(msgspec.Struct, frozen=True, rename="camel"):
@@ -89,8 +89,8 @@ def pause_of(refusal: Refusal) -> float:
 
 
 def names_another(error: RemoteError) -> bool:
-    """Whether a deletion was refused since the name belongs to another pod now (trace g6)."""
-    return error.code == "Conflict" and _SAME_NAME.search(error.said) is not None
+    """Whether a deletion or a patch with a uid was refused since the name belongs to another pod now (trace g6)."""
+    return isinstance(error, RequestRefused) and _SAME_NAME.search(error.said) is not None
 
 
 def unanswered(error: BaseException, call: KubeCall) -> RemoteError:

@@ -121,10 +121,6 @@ class PodLauncher:
         """
         await self._pods.delete(ref.name, uid=ref.uid, grace_seconds=grace_seconds)
 
-    async def remove(self, ref: PodRef) -> None:
-        """The same of a pod that has ended."""
-        await self.stop(ref)
-
     async def take_back(self, *, grace_seconds: int | None = None) -> PodRef | None:
         """
         Delete what was placed, or what an unanswered request may have placed, which is looked for by name and label.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from asyncrun.clients.kube_api import PodsApi
+from asyncrun.clients.kube_faults import names_another
 from asyncrun.clients.patience import IN_A_WORKER, Patience, Say, patiently
 from asyncrun.model.errors import NotFound, RemoteError, RequestRefused
 from asyncrun.model.pod import BASE_HAS_ENDED, Pod
@@ -95,7 +96,7 @@ async def mark_checked(pods: PodsApi, ref: PodRef, *, say: Say, patience: Patien
     except NotFound:
         return Finished.DELETED
     except RequestRefused as error:
-        if error.code == "Conflict" or "metadata.uid" in error.said:
+        if names_another(error):
             return Finished.DELETED
         return _unmarked(ref, error, say)
     except RemoteError as error:

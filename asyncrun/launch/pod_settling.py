@@ -19,7 +19,8 @@ async def settle(pods: PodsApi, ref: PodRef, action: str, outcome: Outcome, *, b
     :param base: name of the container that decides.
     """
     wanted, phase = OnFinish(action), ""
-    if wanted is OnFinish.KEEP_POD and (outcome.not_ended or outcome.stop_cause is StopCause.ACCESS):
+    unknown = outcome.not_ended or outcome.stop_cause is StopCause.ACCESS
+    if unknown and wanted in (OnFinish.KEEP_POD, OnFinish.DELETE_SUCCEEDED_POD):
         return  # it may still run, so the next try must be able to take it over
     if wanted is OnFinish.DELETE_ACTIVE_POD:  # whether containers still run is not told by the outcome
         try:
@@ -29,6 +30,8 @@ async def settle(pods: PodsApi, ref: PodRef, action: str, outcome: Outcome, *, b
             return
         except RemoteError as error:
             say(f"Whether pod {ref} still runs cannot be asked, so it is kept: {error}")
+            if unknown:
+                return
     container = outcome.container(base)
     succeeded = container is not None and container.exit_code == 0
     await finish(pods, ref, wanted, phase=phase, base_succeeded=succeeded, say=say)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from asyncrun.clients.kube_api import PodsApi
+from asyncrun.clients.kube_faults import names_another
 from asyncrun.launch.pod_finish import OnFinish
 from asyncrun.model.errors import NotFound, RequestRefused
 from asyncrun.model.refs import PodRef
+from asyncrun.spec.pod.labels import CHECKED
 
 _NOW = 1  # s; the shortest activeDeadlineSeconds that Kubernetes takes
 
@@ -26,10 +28,12 @@ async def stop_pod(pods: PodsApi, ref: PodRef, action: OnFinish, grace_seconds: 
         await pods.delete(ref.name, uid=ref.uid, grace_seconds=grace_seconds)
         return
     try:
-        # The uid is a precondition: Kubernetes answers Conflict where another pod has the name by now.
-        await pods.patch(ref.name, {"metadata": {"uid": ref.uid}, "spec": {"activeDeadlineSeconds": _NOW}})
+        # The uid is a precondition: Kubernetes answers Conflict where another pod has the name by now. With the label
+        # no later try takes this end, which is our doing, for its own.
+        meta = {"uid": ref.uid, "labels": {CHECKED: "True"}}
+        await pods.patch(ref.name, {"metadata": meta, "spec": {"activeDeadlineSeconds": _NOW}})
     except NotFound:
         return
     except RequestRefused as error:
-        if error.code != "Conflict":
+        if not names_another(error):
             raise

@@ -76,7 +76,7 @@ class Settings:
         "the runs after that long: time for a rotation or an upgrade", at_most=7 * _DAY,
     )  # fmt: skip
     reason_wait: float = _number(
-        15, "s", "after an unclean end, wait that long for ECS to add stopCode and stoppedReason", at_most=_HOUR
+        15, "s", "after an unclean end, wait that long for ECS or Kubernetes to add the reason", at_most=_HOUR
     )
     connection_ttl: float = _number(
         300, "s", "an Airflow connection is looked up again after that long: each look-up is a serial round trip "

@@ -302,7 +302,8 @@ class KubernetesPodOperator(RunOperator):
         """The synchronous ``CoreV1Api`` of that hook: for users' subclasses and callbacks; asyncrun never uses it."""
         client = self.hook.core_v1_client
         for callback in self.callbacks:
-            callback.on_sync_client_creation(client=client, operator=self)
+            if (called := getattr(callback, "on_sync_client_creation", None)) is not None:
+                called(client=client, operator=self)
         return client
 
     # -- its life, see RunOperator -------------------------------------------------------------------------------------

@@ -137,7 +137,9 @@ class Observer:
         if self._callbacks and self._model is None:  # an init container's line, before the start
             self._read()
         for callback in self._operator.callbacks:
-            callback.progress_callback(
+            if (called := getattr(callback, "progress_callback", None)) is None:
+                continue
+            called(
                 line=line.text, client=self._operator.client, mode=_MODE, container_name=line.container,
                 timestamp=_moment(line.time_ms), pod=self._model,
             )  # fmt: skip
@@ -159,7 +161,8 @@ def needs_worker(operator: Any) -> str:
 
 def _overrides(callback: Any, method: str) -> bool:
     """Upstream's base class has every method, and none of them does anything."""
-    defined = next((one for one in callback.__mro__ if method in vars(one)), None)
+    kind = callback if isinstance(callback, type) else type(callback)
+    defined = next((one for one in kind.__mro__ if method in vars(one)), None)
     return defined is not None and defined.__name__ != "KubernetesPodOperatorCallback"
 
 

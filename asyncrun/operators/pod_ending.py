@@ -33,8 +33,8 @@ def end(operator: Any, callbacks: Callbacks, context: Context, completion: PodCo
     """
     failed = completion.outcome.verdict is not Verdict.SUCCEEDED
     ref = completion.ref
-    pod = _read(operator, ref, failed=failed, wanted=bool(callbacks))
     try:
+        pod = _read(operator, ref, failed=failed, wanted=bool(callbacks))
         if resumed:
             callbacks.call("on_operator_resuming", pod=pod, event=_told(completion))
         callbacks.call("on_pod_completion", pod=pod)
@@ -147,6 +147,9 @@ def _read(operator: Any, ref: PodRef, *, failed: bool, wanted: bool) -> Any:
     except RemoteError as error:
         operator.log.warning("Pod %s cannot be read after its end: %s", ref, error)
         return None
+    if pod["metadata"]["uid"] != ref.uid:
+        operator.log.info("Pod %s is gone and its name is another pod's, so its definition cannot be shown", ref)
+        return None
     if shown:
         operator.log.info("The definition of pod %s:\n%s", ref, json.dumps(without_values(pod.get("spec")), indent=2))
     if not wanted:
@@ -160,7 +163,10 @@ def without_values(spec: Any) -> Any:
     """A pod's definition without the values of its environment variables, which may be secrets."""
     if isinstance(spec, Mapping):
         return {
-            key: [_without_value(one) for one in value] if key == "env" else without_values(value)
+            # A list: "env" may also be a label's key, as in a node selector.
+            key: [_without_value(one) for one in value]
+            if key == "env" and isinstance(value, list)
+            else without_values(value)
             for key, value in spec.items()
         }
     if isinstance(spec, list):

@@ -97,18 +97,19 @@ class PodLaunching:
         return placed.ref, True
 
     def _manifest(self, access: KubeAccess) -> dict[str, Any]:
-        """The pod as it is sent: built, then seen by the user's callbacks and by Airflow's ``pod_mutation_hook``."""
+        """The pod as it is sent: built, then changed by Airflow's ``pod_mutation_hook`` and by the user's callbacks."""
         from asyncrun.clients.pod_models import from_model, mutated, to_model
 
         manifest = self.build(access)
         check_manifest(manifest)  # what was a template where the DAG was parsed is known now
+        made = mutated(manifest)
         if self.callbacks:
-            model = to_model(manifest)
+            model = to_model(made)
             self.callbacks.call("on_pod_manifest_created", pod_request=model)
-            manifest = from_model(model)
-        made, launch = mutated(manifest), manifest["metadata"]["labels"][LAUNCH]
-        # A hook or webhook may take labels off; without this an answer that gets lost would leave a pod behind.
-        made["metadata"]["annotations"] = {**(made["metadata"].get("annotations") or {}), LAUNCH: launch}
+            made = from_model(model)
+        # Hooks and callbacks may take labels off; without this an answer that gets lost would leave a pod behind.
+        launch = {LAUNCH: launch_id(self._context["ti"].id)}
+        made["metadata"]["annotations"] = {**(made["metadata"].get("annotations") or {}), **launch}
         return made
 
     def build(self, access: KubeAccess) -> dict[str, Any]:
@@ -211,7 +212,8 @@ class PodLaunching:
         try:
             await patiently(lambda: pods.delete(ref.name, uid=ref.uid, grace_seconds=grace), self._say)
         except RemoteError as error:
-            self._log.error("Pod %s could not be deleted and may still be running: %s", ref, error)
+            self._log.error("Nothing is launched: pod %s could not be deleted and may still be running: %s", ref, error)
+            raise
 
     def _say(self, why: str) -> None:
         self._log.warning("%s", why)

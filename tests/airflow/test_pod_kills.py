@@ -56,7 +56,7 @@ def test_killing_a_task_deletes_its_pod_once_unless_it_is_to_be_kept(
     assert [len(cluster.deletes(run.name())) for run in (failed, success)] == [1, 1]
     assert failed.states() == {"run": "failed"}
     assert success.states() == {"run": "success"}
-    assert f"Stopping Pod airflow/{failed.name()}" in told(failed.logs())
+    assert f"Stopping pod airflow/{failed.name()}" in told(failed.logs())
 
     # The cleared one has a new pod, which the end of the old one does not harm.
     (tmp_path / "told").touch()

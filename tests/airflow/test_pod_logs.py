@@ -79,6 +79,7 @@ def test_success_ends_in_the_triggerer_and_its_xcom_is_there(mapped: PodTasks) -
         assert worker_runs(records) == 1, "a worker was needed for the end"
         assert "A success will end in the triggerer" in told(records)
         assert mapped.result("part", part) == {"part": part}
+        assert "airflow-xcom-sidecar" not in {record.logger for record in records}, "what it hands over is no log"
         assert mapped.keys("part", part) == {"return_value", "pod_name", "pod_namespace"}
 
 

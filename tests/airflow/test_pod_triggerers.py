@@ -86,7 +86,7 @@ class Streaming:
             assert lines > 20
             assert lines_of(run.logs("part", part)) == streamed(lines, part)
             assert run.ti("part", part).try_number == 1
-            assert "Stopping Pod" not in told(run.logs("part", part))
+            assert "Stopping pod" not in told(run.logs("part", part))
 
 
 @pytest.fixture

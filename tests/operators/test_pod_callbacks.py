@@ -122,6 +122,55 @@ def test_what_a_callback_changes_in_the_manifest_is_what_is_created(kube: KubeLa
     assert pods(kube)[0]["metadata"]["labels"]["team"] == "data"
 
 
+def test_a_callback_sees_what_the_mutation_hook_made_and_may_replace_the_labels(kube: KubeLab, worker: Worker) -> None:
+    """As upstream, where the hook comes first."""
+    from airflow.policies import hookimpl
+    from airflow.settings import get_policy_plugin_manager
+
+    class Policy:
+        @hookimpl
+        def pod_mutation_hook(self, pod: Any) -> None:
+            pod.metadata.labels["team"] = "policy"
+
+    class Replaces:
+        @staticmethod
+        def on_pod_manifest_created(*, pod_request: Any, **facts: Any) -> None:
+            pod_request.metadata.labels = {"seen": pod_request.metadata.labels["team"]}
+
+    manager, policy = get_policy_plugin_manager(), Policy()
+    manager.register(policy)
+    try:
+        task = operator(kube, "sleep 60", callbacks=Replaces, deferrable=True)
+        deferred(worker, task, worker.context(task))
+    finally:
+        manager.unregister(policy)
+    assert pods(kube)[0]["metadata"]["labels"] == {"seen": "policy"}
+    assert "asyncrun/launch" in pods(kube)[0]["metadata"]["annotations"]
+
+
+class Some:
+    """Not upstream's base class, with one method of it."""
+
+    def __init__(self) -> None:
+        self.ended: list[Any] = []
+
+    def on_pod_completion(self, *, pod: Any, **facts: Any) -> None:
+        self.ended.append(pod.status.container_statuses[0].state.terminated.exit_code)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_an_object_with_some_of_the_methods_will_do(kube: KubeLab, worker: Worker, deferrable: bool) -> None:
+    some = Some()
+    task = operator(kube, "echo one", callbacks=some, deferrable=deferrable)
+    context = worker.context(task)
+    if deferrable:
+        event = worker.call(kube.inline_event, deferred(worker, task, context))
+        worker.call(task.execute_complete, context, event)
+    else:
+        worker.execute(task, context)
+    assert some.ended == [0]
+
+
 def test_callbacks_end_on_a_worker_and_are_told_of_the_resume(
     kube: KubeLab, worker: Worker, recorded: list[Call]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowException
 
 from asyncrun.local.kube import Rule
 from asyncrun.model.refs import LaunchPhase
@@ -37,12 +38,15 @@ def test_one_that_a_kill_is_to_leave_alone_is_taken_over(kube: KubeLab, tries: P
     assert asked(kube, "create pods") == 1
 
 
-def test_one_that_may_not_be_deleted_is_named_and_holds_up_nothing(
+def test_none_is_launched_beside_one_that_may_not_be_deleted(
     kube: KubeLab, tries: PodTries, capsys: Any, caplog: Any
 ) -> None:
     rights = [Rule(verbs=("create", "get", "list"), resources=("pods",))]
     config = kube.kubeconfig("keeps", kube.kube.control.add_token(rights))
     defers = operator(kube, FOREVER, deferrable=True, config_file=str(config))
-    first, second = tries.deferred(defers), tries.deferred(defers)
-    assert first.ref.uid != second.ref.uid
-    assert f"Pod {first.ref} could not be deleted and may still be running" in said(capsys, caplog)
+    first = tries.deferred(defers)
+    with pytest.raises(AirflowException, match=r"denies .* to delete"):
+        tries.deferred(defers)
+    assert [one["metadata"]["uid"] for one in alive(kube)] == [first.ref.uid]
+    text = f"Nothing is launched: pod {first.ref} could not be deleted and may still be running"
+    assert text in said(capsys, caplog)

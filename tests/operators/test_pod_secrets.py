@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 from msgspec.structs import replace
 
 from asyncrun.operators import errors
 from asyncrun.operators.pod import Secret
-from tests.operators.pod_support import deferred, operator, pods, said
+from tests.operators.pod_support import asked, deferred, operator, pods, said
 from tests.operators.support import Store, Worker
 from tests.support.kube_lab import KubeLab
 
@@ -72,3 +73,19 @@ def test_a_definition_that_is_not_wanted_is_not_shown(kube: KubeLab, worker: Wor
     with pytest.raises(errors.ContainerFailed):
         worker.execute(task, worker.context(task))
     assert "The definition of pod" not in said(capsys, caplog)
+
+
+def test_a_label_that_is_called_env_is_shown_and_hides_nothing_else(
+    kube: KubeLab, worker: Worker, capsys: Any, caplog: Any
+) -> None:
+    caplog.set_level("DEBUG")
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"env": "prod"}}}
+    rules = [{"weight": 1, "podAffinityTerm": term}]
+    apart = {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": rules}}
+    task = operator(kube, "exit 42", affinity=apart, env_vars={"PLAIN": PLAIN}, skip_on_exit_code=42)
+    with pytest.raises(AirflowSkipException):
+        worker.execute(task, worker.context(task))
+    shown = said(capsys, caplog)
+    assert '"env": "prod"' in shown
+    assert PLAIN not in shown
+    assert asked(kube, "delete pods") == 1

@@ -96,11 +96,16 @@ class _ChannelSink:
         with socket.socket(fileno=os.dup(fd)) as twin:
             self._inline = twin.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // _INLINE_SHARE
         self._blocking = os.get_blocking(fd)
-        self._mark = 0  # ``_Written.total`` after our last record
+        self._before_us = 0  # that much at most was to be read when we last looked, until our last record was
+        self._looked = (0, 0)  # ``fill()`` and ``_Written.total``, when we last looked
 
     def has_passed(self) -> bool:
-        # Nothing overtakes in the socket: what waits is what was written after our last record.
-        return (self.fill() or 0) <= _Written.total - self._mark
+        # Nothing overtakes in the socket. What other writers added since the last look hides what was read meanwhile,
+        # never the other way round; several looks find out all the same.
+        fill, total = self.fill() or 0, _Written.total
+        self._before_us -= max(0, self._looked[0] + total - self._looked[1] - fill)
+        self._looked = (fill, total)
+        return fill == 0 or self._before_us <= 0
 
     def fill(self) -> int | None:
         try:
@@ -129,8 +134,9 @@ class _ChannelSink:
                     _wait_writable(self._file.fileno())
                 else:
                     rest = rest[taken:]
-            _Written.total += max(0, (self.fill() or 0) - before)
-            self._mark = _Written.total
+            after = self.fill() or 0
+            _Written.total += max(0, after - before)
+            self._before_us, self._looked = after, (after, _Written.total)
 
 
 class _PlainSink:

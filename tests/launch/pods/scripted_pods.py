@@ -113,7 +113,8 @@ class Pods:
         if name not in self.stored:
             raise NotFound(f'pods "{name}" not found', service="kubernetes", code="NotFound")
         if body["metadata"]["uid"] != self.stored[name].uid:
-            raise RequestRefused("Precondition failed: UID in precondition", service="kubernetes", code="Conflict")
+            said = "Precondition failed: UID in precondition"
+            raise RequestRefused(said, service="kubernetes", code="Conflict", said=said)
         self.patches.append(body)
         return self.stored[name]
 

@@ -7,7 +7,10 @@ from itertools import product
 import pytest
 
 from asyncrun.launch.pod_finish import Finished, OnFinish, end_others, finish, holds_up, mark_checked, wants_delete
+from asyncrun.launch.pod_settling import settle
+from asyncrun.launch.pod_stop import stop_pod
 from asyncrun.model.errors import AccessDenied, RequestRefused, Unavailable
+from asyncrun.model.outcome import Outcome, StopCause, Verdict
 from asyncrun.model.pod import ContainerState, ContainerStatus, Metadata, Pod, PodStatus, Running, Terminated
 from asyncrun.model.refs import PodRef
 from tests.launch.pods.scripted_pods import Pods, pod
@@ -93,6 +96,41 @@ async def test_marking_a_pod_that_is_gone_touches_no_other(there: list[Pod]) -> 
         pods.put(one)
     assert await mark_checked(pods, REF, say=said.append) is Finished.DELETED
     assert (pods.patches, said) == ([], [])
+
+
+@pytest.mark.parametrize("action", ["keep_pod", "delete_succeeded_pod"])
+async def test_one_that_may_still_run_is_not_marked(action: str) -> None:
+    """The next try must be able to take it over; one that is marked would get a second pod beside it."""
+    pods, said = _pods(), list[str]()
+    unseen = Outcome(verdict=Verdict.LOST, stop_cause=StopCause.ACCESS)
+    await settle(pods, REF, action, unseen, base="base", say=said.append)
+    assert (pods.calls, said) == ([], [])
+
+
+async def test_one_of_which_nobody_tells_whether_it_runs_is_not_marked() -> None:
+    pods, said = _pods(get=[AccessDenied("no get")]), list[str]()
+    unseen = Outcome(verdict=Verdict.LOST, stop_cause=StopCause.ACCESS)
+    await settle(pods, REF, "delete_active_pod", unseen, base="base", say=said.append)
+    assert (pods.deleted, pods.patches) == ([], [])
+    assert "cannot be asked, so it is kept: no get" in said[0]
+
+
+@pytest.mark.parametrize("action", [OnFinish.KEEP_POD, OnFinish.DELETE_SUCCEEDED_POD])
+async def test_one_that_is_ended_and_kept_is_marked_in_the_same_request(action: OnFinish) -> None:
+    """Its end is our doing: no later try takes it for its own."""
+    pods = _pods()
+    await stop_pod(pods, REF, action, None)
+    meta = {"uid": "uid-1", "labels": {"already_checked": "True"}}
+    assert pods.patches == [{"metadata": meta, "spec": {"activeDeadlineSeconds": 1}}]
+
+
+async def test_a_stop_that_was_not_carried_out_is_an_error() -> None:
+    """Kubernetes also answers Conflict where others change the pod again and again."""
+    modified = RequestRefused("no", code="Conflict", said="the object has been modified; please apply your changes")
+    with pytest.raises(RequestRefused):
+        await stop_pod(_pods(patch=[modified]), REF, OnFinish.KEEP_POD, None)
+    another = "Precondition failed: UID in precondition: uid-1, UID in object meta: uid-2"
+    await stop_pod(_pods(patch=[RequestRefused("no", code="Conflict", said=another)]), REF, OnFinish.KEEP_POD, None)
 
 
 async def test_a_refusal_to_change_the_uid_means_that_the_pod_is_gone_in_older_clusters() -> None:

@@ -181,7 +181,6 @@ async def test_stopping_is_by_uid_with_the_grace_that_is_given() -> None:
     assert pods.deleted == []
     await launcher.stop(REF, grace_seconds=3)
     await launcher.stop(REF, grace_seconds=3)
-    await launcher.remove(REF)
     assert pods.deleted == [("uid-1", 3)]
 
 

@@ -23,7 +23,7 @@ from asyncrun.model.logs import LogLine
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.channel import open_sink
 from asyncrun.triggers.logs.emitter import emitter
-from asyncrun.triggers.logs.records import Record
+from asyncrun.triggers.logs.records import Record, compact
 from tests.triggers.logs import airflow_pair
 
 
@@ -195,6 +195,27 @@ async def test_a_short_log_is_not_done_before_it_is_read_though_it_is_far_below_
     assert await run_log.finish(5)
     assert sink.has_passed()
     run_log.close()
+    file.close()
+
+
+async def test_a_log_is_done_although_others_go_on_writing(ends: tuple[Any, socket.socket]) -> None:
+    """The socket never gets empty, since other providers' triggers write what we do not count."""
+    file, theirs = ends
+    foreign = b"x" * 300 + b"\n"
+    for _ in range(4):
+        file.write(foreign)
+    sink = open_sink(7)
+    await sink.emit(big(1, 400))
+    passed, unread = [], [301] * 4 + [len(compact(big(1, 400)[0], 7)) + 1]
+    for _ in range(12):
+        unread.append(file.write(foreign))
+        passed.append(sink.has_passed())
+        assert theirs.recv(unread[0]) is not None
+        del unread[0]
+        passed.append(sink.has_passed())
+    assert passed[:8] == [False] * 8  # ours is the fifth to be read
+    assert passed[-1]
+    assert sink.fill()
     file.close()
 
 

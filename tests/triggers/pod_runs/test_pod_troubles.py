@@ -119,6 +119,19 @@ async def test_an_image_name_that_is_none_is_given_up_at_once(memory: SharedMemo
     assert "waiting will not help" in end.diagnosis.summary
 
 
+async def test_a_pod_whose_trouble_is_over_is_not_given_up(memory: SharedMemory, task_log: TaskLogReader) -> None:
+    """It cannot be looked at once more just then, and what kept it from starting has gone when it can."""
+    memory.fault = lambda operation: Unavailable("away") if operation == "get" else None
+    memory.put("Pending", waiting("InvalidImageName", "couldn't parse image name"))
+    at(4, lambda: memory.put("Pending", waiting("ContainerCreating")))
+    at(4, lambda: setattr(memory, "fault", lambda operation: None))
+    at(20, lambda: memory.put("Running"))
+    at(30, lambda: memory.put("Succeeded", ended()))
+    end = await end_of(memory, startup_timeout=300, logs=())
+    assert "InvalidImageName" in said(task_log, 1) or "image" in said(task_log, 1)
+    assert end.outcome.verdict is Verdict.SUCCEEDED
+
+
 async def test_the_startup_timeout_begins_when_a_node_was_found(memory: SharedMemory, task_log: TaskLogReader) -> None:
     memory.put("Pending", conditions=scheduled(False, UNSCHEDULABLE), containerStatuses=[])
     unstamped = [{**scheduled()[0], "lastTransitionTime": None}]
@@ -156,6 +169,24 @@ async def test_an_eviction_is_called_so(memory: SharedMemory, task_log: TaskLogR
     end = await memory.completion(logs=())
     assert end.outcome.verdict is Verdict.EVICTED
     assert "low on resource: memory" in end.diagnosis.text()
+
+
+@pytest.mark.parametrize(("outage", "verdict"), [(5, Verdict.EVICTED), (500, Verdict.SUCCEEDED)])
+async def test_an_eviction_that_only_events_tell_is_asked_for_until_it_is_answered(
+    memory: SharedMemory, task_log: TaskLogReader, settings: pytest.MonkeyPatch, outage: float, verdict: Verdict
+) -> None:
+    settings.setenv("AIRFLOW__ASYNCRUN__REASON_WAIT", "15")
+    loop = asyncio.get_running_loop()
+    back = loop.time() + outage
+    memory.fault = lambda operation: Unavailable("away") if operation == "events" and loop.time() < back else None
+    memory.told[uid_of(1)] = [event("Evicted", "The node was low on resource: memory.")]
+    memory.put()
+    at(1, lambda: memory.put("Succeeded", ended()))
+    end = await end_of(memory, logs=())
+    assert end.outcome.verdict is verdict
+    unknown = "told by its events only, and they cannot be read: nobody answered"
+    assert (unknown in said(task_log, 1)) == (verdict is Verdict.SUCCEEDED)
+    assert said(task_log, 1).count("cannot be read at the moment") == 1
 
 
 async def test_one_that_is_gone_before_it_was_seen_is_lost(memory: SharedMemory, task_log: TaskLogReader) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from asyncrun.clients.kube_api import PodPage, WatchLine
-from asyncrun.model.errors import Expired, MalformedAnswer, Unavailable
+from asyncrun.model.errors import Expired, MalformedAnswer, RequestRefused, Unavailable
 from asyncrun.model.pod import read_pod
 from asyncrun.triggers.watch.pods.agenda import Agenda
 from asyncrun.triggers.watch.pods.labels import matches
@@ -56,6 +56,19 @@ def test_a_page_that_failed_is_asked_for_again_and_one_that_expired_begins_anew(
     one.failed(GONE, 2)
     assert (one.request, one.wait) == (ListPage(""), 0)
     assert one.page(page("b"), 3) == {"b"}
+
+
+def test_a_refused_request_is_not_made_again_with_the_same_token_or_place() -> None:
+    """As by an API server that was replaced in the midst of a listing."""
+    refused = RequestRefused("continue key is not valid")
+    one = reflection()
+    one.page(page("a", rest="next"), 0)
+    one.failed(refused, 1)
+    assert one.request == ListPage("")
+    other = reflection()
+    other.page(page("a"), 0)
+    other.failed(refused, 1)
+    assert other.request == ListPage("")
 
 
 def test_every_line_and_bookmark_moves_the_place() -> None:

@@ -202,7 +202,7 @@ class Reader:
                 for begin in range(0, len(chunk), _BYTES_AT_ONCE):
                     await self._add(instance, intake.lines(chunk[begin : begin + _BYTES_AT_ONCE]))
                     await asyncio.sleep(0)  # bytes that have arrived are handed over without waiting
-                    if intake.trouble is not None or not await self._has_room(request):
+                    if intake.trouble is not None or not await self._has_room(request, instance):
                         return False
             if chunk is None:
                 return False
@@ -234,12 +234,13 @@ class Reader:
             if instance.ended:
                 self._host.progress()
 
-    async def _has_room(self, request: Request) -> bool:
+    async def _has_room(self, request: Request, instance: Instance) -> bool:
         """Wait while Airflow takes lines too slowly: what is not read yet fills the cluster's memory, not ours."""
         while self._host.run_log.full:
             if not request.follow and not request.final:
                 return False  # others have their turn meanwhile
-            self._host.progress()
+            if instance.ended:  # one that goes on might write for ever
+                self._host.progress()
             await asyncio.sleep(_FULL_WAIT)
             self._active_at = _now()
         return True

@@ -325,10 +325,10 @@ class PodBook:
     # -- texts ---------------------------------------------------------------------------------------------------------
 
     def _forbidden_text(self, error: RemoteError) -> str:
+        advice = " Allow the verbs list and watch on pods beside get." if isinstance(error, AccessDenied) else ""
         return (
             f"Pods of namespace {self._namespace} cannot be listed and watched, so the pod is asked for every "
-            f"{self._interval:g} s, which sees changes later and costs far more requests. Allow the verbs list and "
-            f"watch on pods beside get. {error}"
+            f"{self._interval:g} s, which sees changes later and costs far more requests.{advice} {error}"
         )
 
     def _unlabelled_text(self) -> str:

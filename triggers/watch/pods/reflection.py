@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from asyncrun.clients.kube_api import PodPage, WatchLine
-from asyncrun.model.errors import Expired, MalformedAnswer, RemoteError, Unavailable
+from asyncrun.model.errors import Expired, MalformedAnswer, RemoteError, RequestRefused, Unavailable
 from asyncrun.triggers.watch.pods.tuning import PodTuning
 
 _GONE = 410
@@ -151,6 +151,8 @@ class Reflection:
             return
         if isinstance(error, MalformedAnswer) and was_watching:
             self.place = ""
+        if isinstance(error, RequestRefused):  # perhaps for the token or the place: the next request has neither
+            self._listed, self._token, self.place = set(), "", ""
         self._back_off(again=not was_watching or not self._failures)
 
     def _close(self, now: float) -> None:
