@@ -42,7 +42,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
 
 @pytest.mark.scale
 def test_whole_demo_succeeds_without_control_characters(tmp_path: Path) -> None:
-    done = subprocess.run(COMMAND, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(COMMAND, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
     assert f"{len(EXPECTATIONS)} DAGs in" in done.stdout
     assert "\x1b" not in done.stdout

@@ -98,7 +98,7 @@ async def test_two_pods_share_a_watch_that_is_resumed_again_and_again(watched: W
         assert told.watches >= 3, told
         assert told.faults == 0, told
     for ref in refs:
-        await watched.launcher.remove(ref)
+        await watched.launcher.stop(ref)
 
 
 async def test_a_pod_that_is_stopped_has_its_grace_and_another_of_its_name_is_left_alone(watched: Watched) -> None:

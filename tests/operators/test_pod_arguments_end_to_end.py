@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from asyncrun.model.errors import InvalidArgument
 from asyncrun.operators import errors
 from asyncrun.operators.pod import KubernetesPodOperator
+from asyncrun.spec.pod.former import FORMER_ARGUMENTS
 from tests.operators.pod_support import FOREVER, deferred, ended, only, operator, pods, said
 from tests.operators.support import Ti, Worker
 from tests.support.kube_lab import NAMESPACE, KubeLab
@@ -385,3 +386,12 @@ def test_what_cannot_work_is_refused_where_the_dag_is_parsed(
 ) -> None:
     with pytest.raises(InvalidArgument, match=text):
         operator(kube, **arguments)
+
+
+@pytest.mark.parametrize("name", sorted(FORMER_ARGUMENTS))
+def test_an_argument_of_older_releases_is_refused_with_its_new_name(kube: KubeLab, name: str) -> None:
+    """Also ``resources``, which Airflow's own operators have, and which would do nothing here."""
+    with pytest.raises(InvalidArgument) as refused:
+        operator(kube, **{name: "given"})
+    assert name in str(refused.value)
+    assert FORMER_ARGUMENTS[name][0] in str(refused.value)

@@ -85,6 +85,8 @@ def test_500_pods_lose_nothing_where_every_connection_is_cut_and_places_expire()
     """Every 5 s all connections break, every 7 s history is forgotten: a watch that resumes gets a 410."""
     with Pods(cut_every=5.0, compact_every=7.0) as pods:
         found = _measured(pods, _mixed(500, 40.0), stagger=20.0, limit=300.0)
+        most_open = pods.server()["most_open"]
+    assert most_open["watch pods"] == 1
     _assert_all_ended_right(found, succeeded=450, failed_3=25, failed_42=25)
     _assert_every_line_once_and_in_order(found)
     assert found.calls["watch pods"] >= 8

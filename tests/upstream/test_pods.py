@@ -7,12 +7,14 @@ tests that the second column names.
 =====  ===============================================================  ==============================================
 D      upstream, here                                                   ours
 =====  ===============================================================  ==============================================
-D9     test_d9_logging_interval_loses_or_doubles_lines                  runs: another_trigger_of_the_same_pod_writes
+D9     test_d9_logging_interval_loses_or_doubles_lines                  logs: 20_lines_a_second_for_ten_minutes_with
+D11    (it takes two triggerers)                                        kill: a_trigger_that_moves_to_another
 D12    test_d12_each_trigger_opens_connections_of_its_own               runs: twenty_pods_cost_one_list_one_watch
 D14    test_d14_logs_of_other_containers_are_ignored_when_deferrable    arguments: the_chosen_containers_logs_are
 D15    test_d15_the_error_says_neither_exit_code_nor_reason             operator: the_error_of_a_failure_has_exit_code
 D16    test_d16_an_xcom_needs_exec                                      permissions: a_feature_works_with_exactly
 D17    test_d17_a_finished_pod_is_deleted_and_run_again                 reattach: a_pod_that_has_succeeded_since_is
+D22    (it takes a whole Airflow)                                       ends: success_ends_in_the_triggerer_with_the
 =====  ===============================================================  ==============================================
 """
 
@@ -40,6 +42,9 @@ pytestmark = [pytest.mark.upstream, pytest.mark.filterwarnings("ignore"), pytest
 
 OURS = {
     "runs": "triggers/pod_runs/test_pod_ends.py",
+    "logs": "triggers/pods/test_pod_log_following.py",
+    "kill": "triggers/pod_runs/test_pod_kill.py",
+    "ends": "airflow/test_pod_ends.py",
     "arguments": "operators/test_pod_arguments_end_to_end.py",
     "operator": "operators/test_pod_operator.py",
     "permissions": "operators/test_pod_permissions.py",
@@ -93,7 +98,7 @@ def ended_theirs(kube: KubeLab, worker: Worker, task: Any) -> Any:
 def test_the_tests_of_ours_that_the_table_names_exist() -> None:
     folder = Path(__file__).parent.parent
     named = re.findall(rf"({'|'.join(OURS)}): (\w+)", __doc__ or "")
-    assert len(named) == 6
+    assert len(named) == 8
     for where, name in named:
         assert re.search(rf"def test_\w*{name}\w*\(", (folder / OURS[where]).read_text()), (where, name)
 
@@ -116,6 +121,7 @@ def test_d9_logging_interval_loses_or_doubles_lines(kube: KubeLab, worker: Worke
             worker.call(task.trigger_reentry, context, payload)
     worker.call(task.trigger_reentry, context, payload)
     lines = re.findall(r"\bline (\d+)\b", said(capsys, caplog))
+    assert lines
     assert lines != [str(number) for number in range(1, 161)], "each line once: D9 is mended"
 
 

@@ -45,7 +45,7 @@ EXPECTATIONS = (
     Expectation(
         "pod_full", lines={"configured": ["preparing", "prepared by the init container", "Hello from configured-"]}
     ),
-    Expectation("pod_jinja", lines={"templated": ["region eu-west-1", "of pod_jinja"]}),
+    Expectation("pod_jinja", lines={"templated": ["region eu-north-1", "of pod_jinja"]}),
     Expectation("pod_secrets", lines={"secretive": ["mode fast, 7 and 7 characters"]}),
     Expectation("pod_sidecar_xcom", lines={"count": ["proxy is alive", "counted"], "report": ["1204 rows in orders"]}),
     Expectation("pod_fan_out", lines={f"part[{index}]": [f"part {index + 1} of 20"] for index in range(20)}),

@@ -64,14 +64,18 @@ def prepare_cluster(kube: EmbeddedKube, kubeconfig: Path) -> dict[str, str]:
     """Put the examples' Secret and ConfigMap into the embedded cluster.
 
     :param kubeconfig: where the file goes that leads there.
-    :return: environment variables by which Airflow finds the cluster: the connection ``kubernetes_default``.
+    :return: environment variables by which Airflow finds the cluster, the connection ``kubernetes_default``, and the
+        examples' variable.
     """
     password = base64.b64encode(b"hunter2").decode()
     kube.control.put("secrets", {"metadata": _EXAMPLE, "type": "Opaque", "data": {"password": password}})
     kube.control.put("configmaps", {"metadata": _EXAMPLE, "data": {"MODE": "fast"}})
     kube.write_kubeconfig(kubeconfig, namespace=NAMESPACE)
     extra = {"kube_config_path": str(kubeconfig), "namespace": NAMESPACE}
-    return {"AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps({"conn_type": "kubernetes", "extra": extra})}
+    return {
+        "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps({"conn_type": "kubernetes", "extra": extra}),
+        "AIRFLOW_VAR_REGION": "eu-north-1",
+    }
 
 
 _EXAMPLE = {"name": "asyncrun-example", "namespace": NAMESPACE}

@@ -12,6 +12,7 @@ from typing import Any
 
 from asyncrun.model.errors import InvalidArgument
 from asyncrun.model.pod_fields import fields_of, required_fields
+from asyncrun.spec.pod import handler_rules
 from asyncrun.spec.pod.syntax import (
     QUALIFIED,
     check_name,
@@ -53,6 +54,8 @@ def check_part(value: Any, kind: str, where: str, *, complete: bool = True) -> N
         return
     if kind.startswith("[]") and isinstance(value, list):
         for index, one in enumerate(value):
+            if one is None:
+                raise InvalidArgument(f"{where}[{index}]", None, "a value")
             check_part(one, kind[2:], f"{where}[{index}]", complete=complete)
     elif kind.startswith("{}") and isinstance(value, Mapping):
         for key, one in value.items():
@@ -313,4 +316,8 @@ _RULES: dict[str, Callable[[Fields, str], None]] = {
     "WeightedPodAffinityTerm": _weight,
     "PodSecurityContext": _identity,
     "SecurityContext": _identity,
+    "Probe": handler_rules.probe,
+    "LifecycleHandler": handler_rules.hook,
+    "HostAlias": handler_rules.host_alias,
+    "PodDNSConfig": handler_rules.dns_config,
 }

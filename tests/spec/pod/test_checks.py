@@ -429,6 +429,34 @@ NAME_63 = "expected 1 to 63 lower-case letters, digits and dashes, beginning and
             "privileged is True",
         ),
         (
+            {"host_aliases": [{"ip": "1.2.3.999", "hostnames": ["a"]}]},
+            "host_aliases[0].ip='1.2.3.999' cannot work: expected an IP address",
+        ),
+        ({"init_containers": [None]}, "init_containers[0]=None cannot work: expected a value"),
+        ({"dns_config": {"nameservers": ["10.0.0.1", "nope"]}}, None),
+        ({"dns_config": {"nameservers": ["10.0.0.1", "10.0.0.2", "::1", "10.0.0.4"]}}, None),
+        (
+            {"full_pod_spec": {"spec": {"containers": [{"name": "base", "livenessProbe": {"periodSeconds": 5}}]}}},
+            "full_pod_spec.spec.containers[0].livenessProbe='nothing' cannot work: expected exactly one of exec, grpc, "
+            "httpGet, tcpSocket",
+        ),
+        (
+            {
+                "full_pod_spec": {
+                    "spec": {
+                        "containers": [
+                            {"name": "base", "startupProbe": {"exec": {"command": ["a"]}, "tcpSocket": {"port": 80}}}
+                        ]
+                    }
+                }
+            },
+            None,
+        ),
+        (
+            {"full_pod_spec": {"spec": {"containers": [{"name": "base", "lifecycle": {"preStop": {}}}]}}},
+            None,
+        ),
+        (
             {"init_containers": [{"name": "i", "image": "x", "lifecycle": {}}]},
             "init_containers=<dict> cannot work: expected nothing in an init container (unless its restartPolicy is "
             "Always) (field spec.initContainers[0].lifecycle)",

@@ -81,6 +81,7 @@ class LogServer(PodsApi):
     :param cut: of the connection with that number, from 0; None: it is not cut.
     :param refuse: before each answer about a log; an error to raise, or None.
     :param lag: seconds until a changed status is told.
+    :param kubelet_lag: seconds of these until the API server itself knows it.
     :param budget: of openings: the wait for it looks like one for the answer.
     :param end_lag: seconds from a container's end to the end of a follow.
     """
@@ -94,6 +95,7 @@ class LogServer(PodsApi):
         cut: Callable[[int], Cut | None] = lambda number: None,
         refuse: Callable[[], Exception | None] = lambda: None,
         lag: float = 0.1,
+        kubelet_lag: float = 0.0,
         end_lag: float = 0.5,
         budget: TokenBucket | None = None,
         init: Sequence[str] = (),
@@ -110,7 +112,8 @@ class LogServer(PodsApi):
         """Seconds until the opening of a log is answered."""
         self.lag = lag
         self.refuse = refuse
-        self._init, self._budget = tuple(init), budget
+        self._init, self._budget, self._kubelet_lag = tuple(init), budget, kubelet_lag
+        self._history: list[tuple[float, Pod]] = []
         self._chunk_size, self._cut, self._end_lag = chunk_size, cut, end_lag
         self._watchers: list[Callable[[Pod], None]] = []
         self._changed = asyncio.Event()
@@ -204,6 +207,7 @@ class LogServer(PodsApi):
     def _tell(self) -> None:
         self._wake()
         pod = self.pod()
+        self._history.append((now(), pod))
         for look in self._watchers:
             asyncio.get_running_loop().call_later(self.lag, look, pod)
 
@@ -218,7 +222,8 @@ class LogServer(PodsApi):
         await asyncio.sleep(0.01)
         if self.deleted:
             raise NotFound("pods etl not found", code="NotFound")
-        return self.pod()
+        told = [pod for at, pod in self._history if at <= now() - self._kubelet_lag]
+        return told[-1] if told and self._kubelet_lag else self.pod()
 
     @asynccontextmanager
     async def log(

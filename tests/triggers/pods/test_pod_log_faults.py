@@ -191,6 +191,27 @@ async def test_a_restart_is_not_taken_for_rotation() -> None:
     assert run.lines == lines
 
 
+async def test_a_restart_that_is_told_late_shows_no_line_twice() -> None:
+    """A kubelet with many pods tells it seconds later. The first restart comes at once, the next ones after 10 s."""
+    server = LogServer(lag=5, kubelet_lag=4.9)
+    async with Run(server) as run:
+        server.start()
+        lines = []
+        for attempt in range(4):
+            for number in range(30):
+                lines.append(f"run {attempt} line {number}")
+                server.write(lines[-1])
+                await asyncio.sleep(0.3)
+            server.end(exit_code=1)
+            await asyncio.sleep(10 if attempt else 0.1)
+            server.start()
+        server.finish("Failed")
+        await asyncio.sleep(6)
+        assert (await run.end()).complete
+    assert run.lines == lines
+    assert run.said == []
+
+
 async def test_a_new_instances_log_under_the_old_ones_name_is_not_shown_twice() -> None:
     """The first instance wrote nothing; what was read for it is the second one's."""
     server = LogServer(lag=3)

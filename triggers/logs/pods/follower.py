@@ -21,6 +21,9 @@ _DENIED_RETRY = 60.0  # s
 _SAY_AFTER = 3  # failures in a row
 # The kubelet answers by what it knows, and tells the API server some moments later.
 _STATUS_LAG = 1.0  # s
+# Looks, until no restart is believed in. A kubelet with many pods tells of one seconds later, and its log would be read
+# twice.
+_RESTART_LOOKS = 5
 _END_LAG = 2.5  # s; between the end of a follow and the status that says why (a3, a4: 2 s at most, in either order)
 _REFUSALS = 3  # in a row, until a log is believed to be gone: containerd or the kubelet may just be starting
 _WAITING_POLL = 5.0  # s
@@ -268,9 +271,10 @@ class ContainerFollower:
 
     async def _verify(self, instance: Instance, *, previous: bool) -> None:
         """The cursor's own line did not come again: was the log rotated, or is it another instance's?"""
-        await asyncio.sleep(_STATUS_LAG)
-        if await self._ask() is None or self.instances.age(instance) != (1 if previous else 0):
-            return
+        for _ in range(_RESTART_LOOKS if self._may_restart and not previous else 1):
+            await asyncio.sleep(_STATUS_LAG)
+            if await self._ask() is None or self.instances.age(instance) != (1 if previous else 0):
+                return
         following = self.instances.after(instance)
         if following is None or following.cursor.stamp is not None:
             instance.rotated = True
