@@ -98,7 +98,7 @@ def _has_ended(pod: Pod, base: str) -> bool:
     if pod.is_final:
         return True
     status = pod.status_of(base)
-    return pod.spec.restart_policy == "Never" and status is not None and status.state.terminated is not None
+    return not pod.may_restart(base) and status is not None and status.state.terminated is not None
 
 
 def _has_succeeded(pod: Pod, base: str) -> bool:

@@ -97,12 +97,33 @@ class Resources(_Part, frozen=True, kw_only=True):
     requests: dict[str, Any] | None = None
 
 
+class RestartOnExitCodes(_Part, frozen=True, kw_only=True):
+    """Which exit codes a rule is about; ``operator`` is ``In`` or ``NotIn``."""
+
+    operator: str = "In"
+    values: tuple[int, ...] | None = None
+
+
+class RestartRule(_Part, frozen=True, kw_only=True):
+    """Goes before the container's ``restartPolicy`` (KEP-5307); each known action starts it again."""
+
+    action: str = ""
+    exit_codes: RestartOnExitCodes | None = None
+
+    def restarts(self, exit_code: int) -> bool:
+        """Whether a container that ends so is started again by this rule."""
+        if self.exit_codes is None:
+            return False
+        return (exit_code in (self.exit_codes.values or ())) == (self.exit_codes.operator == "In")
+
+
 class ContainerSpec(_Part, frozen=True, kw_only=True):
     """What was asked for; ``restart_policy`` ``Always`` makes an init container a native sidecar."""
 
     name: str
     image: str = ""
     restart_policy: str | None = None
+    restart_policy_rules: tuple[RestartRule, ...] | None = None
     resources: Resources | None = None
 
 
@@ -157,6 +178,17 @@ class Pod(_Part, frozen=True, kw_only=True):
     def condition(self, kind: str) -> Condition | None:
         """That condition, None if it is not there."""
         return next((one for one in self.status.conditions or () if one.type == kind), None)
+
+    def spec_of(self, container: str) -> ContainerSpec | None:
+        """What was asked for of that container, None if the pod has none of the name."""
+        specs = (*(self.spec.init_containers or ()), *(self.spec.containers or ()))
+        return next((one for one in specs if one.name == container), None)
+
+    def may_restart(self, container: str) -> bool:
+        """Whether Kubernetes may start that container again after an end of its own."""
+        spec = self.spec_of(container)
+        policy = (spec.restart_policy if spec is not None else None) or self.spec.restart_policy
+        return policy != "Never" or bool(spec is not None and spec.restart_policy_rules)
 
     def init_containers(self) -> tuple[str, ...]:
         """Names of the init containers that run to their end before the main ones, in order."""

@@ -160,9 +160,10 @@ def _end_of(pod: Pod, base: str, *, deleted: bool) -> tuple[str, Terminated] | N
 
 
 def _restarts(pod: Pod, name: str, end: Terminated) -> bool:
-    specs = (*(pod.spec.init_containers or ()), *(pod.spec.containers or ()))
-    own = next((one.restart_policy for one in specs if one.name == name), None)
-    policy = own or pod.spec.restart_policy
+    spec = pod.spec_of(name)
+    if spec is not None and any(rule.restarts(end.exit_code) for rule in spec.restart_policy_rules or ()):
+        return True
+    policy = (spec.restart_policy if spec is not None else None) or pod.spec.restart_policy
     if policy == "Never":
         return False
     # An init container is done once it succeeded, whatever the policy.

@@ -65,6 +65,7 @@ class PodLaunching:
         self.callbacks, self._before_request, self._log = callbacks, before_request, operator.log
         self._arguments = PodArguments.of(operator)
         self._launcher: PodLauncher | None = None
+        self._record: PodLaunchRecord | None = None  # of an earlier worker
         self._namespace = _DEFAULT_NAMESPACE
         self.pod: Pod
         self.server = ""
@@ -86,7 +87,9 @@ class PodLaunching:
         self._namespace = pods.namespace
         existing = await self._of_an_earlier_try(pods)
         if existing is not None:
-            return existing, False
+            # A worker that died may be replaced within the same try.
+            ours = (self.pod.metadata.annotations or {}).get(LAUNCH) == launch_id(self._context["ti"].id)
+            return existing, ours
         self._launcher = PodLauncher(pods, self._say, self._before_request)
         placed = await self._launcher.launch(manifest)
         self.pod = placed.pod
@@ -169,7 +172,7 @@ class PodLaunching:
             labels=dict(self._operator.labels),
         )  # fmt: skip
         selector = f"{ours},{deployment_selector(self._settings.deployment)}"
-        record = self._notes.read()
+        record = self._record = self._notes.read()
         look = partial(look_for, pods, record, selector=selector, base=self._arguments.base_name)
         try:
             earlier = await patiently(look, self._say)
@@ -224,7 +227,12 @@ class PodLaunching:
 
         Only logs: another error is under way, and this may be called while a signal is handled.
         """
-        interrupted = self._launcher
+        interrupted, record = self._launcher, self._record
+        if interrupted is None and record is not None and record.phase is not LaunchPhase.SETTLED:
+            # Not stopped: it may have ended, and be kept on purpose.
+            self._log.error(
+                "Pod %s of try %d was being looked for, and may still be running", record.ref, record.try_number
+            )
         if interrupted is None or (interrupted.placed is None and interrupted.unanswered is None):
             return
 

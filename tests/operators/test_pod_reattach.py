@@ -11,7 +11,7 @@ from asyncrun.model.refs import LaunchPhase, PodLaunchRecord
 from asyncrun.operators import errors
 from asyncrun.operators.launch_notes import STORE_KEY
 from tests.operators.pod_support import FOREVER, PodTries, asked, deferred, ended, only, operator, pods, said
-from tests.operators.support import Store, Ti, Unwritable, Worker
+from tests.operators.support import DyingTi, Store, Ti, Unwritable, Worker, WorkerDied
 from tests.support.kube_lab import KubeLab
 
 
@@ -135,11 +135,13 @@ def test_where_it_is_not_wanted_nothing_is_looked_for_or_noted(
 def test_nothing_is_launched_where_it_cannot_be_asked(kube: KubeLab, tries: PodTries, capsys: Any, caplog: Any) -> None:
     config = kube.kubeconfig("blind", kube.kube.control.add_token([Rule(verbs=("create",), resources=("pods",))]))
     defers = operator(kube, FOREVER, deferrable=True, config_file=str(config))
-    tries.dies(defers)
+    ref = tries.dies(defers)
     with pytest.raises(errors.AccessDenied, match="verb 'get' on 'pods'"):
         tries.run(defers)
     assert asked(kube, "create pods") == 1
-    assert "Nothing is launched: with durable=True it must first be known" in said(capsys, caplog)
+    text = said(capsys, caplog)
+    assert "Nothing is launched: with durable=True it must first be known" in text
+    assert f"Pod {ref} of try 1 was being looked for, and may still be running" in text
 
 
 def test_a_store_that_fails_never_fails_the_launch_and_labels_help(
@@ -164,6 +166,21 @@ def test_a_failing_try_leaves_the_pod_of_an_earlier_try_alone_but_a_kill_does_no
     assert "deletionTimestamp" not in only(kube)["metadata"]
     defers.on_kill()
     assert not kube.exists(ref) or "deletionTimestamp" in only(kube)["metadata"]
+
+
+def test_a_replaced_worker_of_the_same_try_stops_what_that_try_launched(kube: KubeLab, tries: PodTries) -> None:
+    tries.number = 1
+    died, task = (operator(kube, FOREVER, deferrable=True, task_id="t") for _ in range(2))
+    first = tries.context(died, DyingTi)
+    died._stop_now = lambda ref, why: True  # kill -9 stops nothing
+    with pytest.raises(WorkerDied):
+        tries.worker.execute(died, first)
+    again = Unwritable(task.task_id, try_number=2, run_id=tries.run_id)
+    again.id = first["ti"].id
+    with pytest.raises(RuntimeError, match="the API server is away"):
+        tries.worker.execute(task, tries.worker.context(task, ti=again, task_state_store=tries.store))
+    assert asked(kube, "create pods") == 1
+    assert asked(kube, "delete pods") == 1
 
 
 def test_mapped_siblings_are_not_mixed_up(kube: KubeLab, worker: Worker) -> None:

@@ -9,13 +9,7 @@ from typing import Any
 from asyncrun.spec.pod.models import Part, is_model, plain
 
 
-def render(
-    value: Any,
-    render_text: Callable[[str], Any],
-    *,
-    keys: bool = False,
-    render_other: Callable[[Any], Any] | None = None,
-) -> Any:
+def render(value: Any, render_text: Callable[[str], Any]) -> Any:
     """
     The same value with every text in it rendered, at any depth; models become plain dicts in the API's names.
 
@@ -23,8 +17,6 @@ def render(
     among them.
 
     :param render_text: text -> what it renders to; not text with ``render_template_as_native_obj``.
-    :param keys: whether the keys of a dict are rendered too: names of environment variables.
-    :param render_other: for what is neither text nor container nor model: the output of another task.
     """
     if isinstance(value, Enum):
         value = value.value
@@ -34,14 +26,14 @@ def render(
         value = plain(value)
 
     def inner(one: Any) -> Any:
-        return render(one, render_text, keys=keys, render_other=render_other)
+        return render(one, render_text)
 
     if isinstance(value, Mapping):
-        made = {inner(key) if keys else key: inner(one) for key, one in value.items()}
+        made = {key: inner(one) for key, one in value.items()}
         return Part(made) if isinstance(value, Part) else made
     if isinstance(value, (list, tuple, set, frozenset)):
         return type(value)(inner(one) for one in value) if type(value) in _PLAIN else [inner(one) for one in value]
-    return value if render_other is None else render_other(value)
+    return value
 
 
 _PLAIN = (list, tuple, set, frozenset)

@@ -57,7 +57,8 @@ def test_pod_is_upstreams_after_rendering() -> None:
     theirs = ApiClient(Configuration()).sanitize_for_serialization(
         operator.build_pod_request_obj({"ti": TI, "run_id": TI.run_id, "dag": SimpleNamespace()})
     )
-    rendered = {name: render(value, text, keys=name == "env_vars") for name, value in NESTED.items()}
+    variables = [{"name": key, "value": value} for key, value in NESTED["env_vars"].items()]  # as the operator does
+    rendered = {name: render(value, text) for name, value in {**NESTED, "env_vars": variables}.items()}
     mine = ours({**rendered, "random_name_suffix": False})
     for name in ("asyncrun/deployment", "asyncrun/launch"):
         del mine["metadata"]["labels"][name]
@@ -71,10 +72,6 @@ def test_every_text_at_any_depth_is_rendered_and_the_original_is_left() -> None:
     assert value == before
 
 
-def test_keys_are_rendered_where_asked() -> None:
-    assert render({"A_{{ x }}": "{{ y }}"}, text, keys=True) == {"A_ex": "why"}
-
-
 def test_models_become_plain_and_still_count_as_given() -> None:
     empty = render(k8s.V1ResourceRequirements(), text)
     assert isinstance(empty, Part)
@@ -83,9 +80,7 @@ def test_models_become_plain_and_still_count_as_given() -> None:
     assert variable.name == "{{ x }}"
 
 
-def test_other_objects_go_to_whoever_knows_them() -> None:
+def test_other_objects_are_left_to_whoever_knows_them() -> None:
     output = SimpleNamespace(resolve=None, iter_references=None)
-    assert render(
-        [k8s.V1EnvVar(name="a", value=output)], text, render_other=lambda one: f"resolved {one is output}"
-    ) == [{"name": "a", "value": "resolved True"}]
+    assert render([k8s.V1EnvVar(name="a", value=output)], text) == [{"name": "a", "value": output}]
     assert render({"a": 5, "b": output}, text) == {"a": 5, "b": output}

@@ -53,7 +53,7 @@ class ContainerFollower:
 
     def look(self, pod: Pod) -> None:
         """Take a state of the pod."""
-        self._may_restart = pod.spec.restart_policy != "Never" or self._container in pod.sidecars()
+        self._may_restart = pod.may_restart(self._container)
         if not self.instances.look(pod):
             return
         self._is_stale = False
