@@ -7,53 +7,19 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import pods_rows
 from benchmarks.analysis import Figures, figures
 from benchmarks.pods import Pods
+from benchmarks.rows import PODS, TASKS
 from benchmarks.runner import Load, measure
 from benchmarks.standin import Options, StandIn, TaskSpec
 
 _TRIGGERS = ("ours", "upstream")
-
-# Title, value, unit.
-_ROWS: tuple[tuple[str, Callable[[Figures], float], str], ...] = (
-    ("start -> first DescribeTasks answer, median", lambda one: one.first_answer.median, "s"),
-    ("start -> first DescribeTasks answer, longest", lambda one: one.first_answer.longest, "s"),
-    ("end of container -> told by ECS, longest", lambda one: one.end_told.longest, "s"),
-    ("end of container -> event (log read to its end), median", lambda one: one.detection.median, "s"),
-    ("end of container -> event (log read to its end), longest", lambda one: one.detection.longest, "s"),
-    ("line readable -> in the supervisor, median", lambda one: one.line_lag.median, "s"),
-    ("line readable -> in the supervisor, 95 %", lambda one: one.line_lag.p95, "s"),
-    ("line readable -> in the supervisor, longest", lambda one: one.line_lag.longest, "s"),
-    ("lines written", lambda one: one.lines.written, ""),
-    ("lines lost", lambda one: one.lines.lost, ""),
-    ("lines after their trigger's end (not in the task's log)", lambda one: one.lines.homeless, ""),
-    ("lines doubled", lambda one: one.lines.doubled, ""),
-    ("lines out of order", lambda one: one.lines.disordered, ""),
-    ("runs that ended wrong", lambda one: len(one.wrong), ""),
-    ("CPU, cores", lambda one: one.cpu, ""),
-    ("CPU per run", lambda one: one.cpu_per_run * 1000, "ms"),
-    ("memory per run", lambda one: one.rss_per_run, "KiB"),
-    ("memory at the peak", lambda one: one.rss_peak, "MiB"),
-    ("event loop held up, longest", lambda one: one.loop_longest * 1000, "ms"),
-    ("event loop held up, 95 % of the seconds' longest", lambda one: one.loop_p95 * 1000, "ms"),
-    ("garbage collection, longest", lambda one: one.gc_longest * 1000, "ms"),
-    ("DescribeTasks calls", lambda one: one.calls.get("DescribeTasks", 0), ""),
-    ("DescribeTasks calls/s, most in a second", lambda one: one.rates.get("DescribeTasks", (0, 0))[1], ""),
-    ("FilterLogEvents calls", lambda one: one.calls.get("FilterLogEvents", 0), ""),
-    ("GetLogEvents calls", lambda one: one.calls.get("GetLogEvents", 0), ""),
-    ("GetLogEvents calls/s, most in a second", lambda one: one.rates.get("GetLogEvents", (0, 0))[1], ""),
-    ("calls refused", lambda one: sum(one.errors.values()), ""),
-    ("load of the machine (times count only below its cores)", lambda one: one.machine_load, ""),
-    ("log channel", lambda one: one.log_bytes / 1024, "KiB"),
-)
 
 
 def main() -> None:
@@ -136,7 +102,7 @@ def _table(runs: int, both: dict[str, Figures], arguments: argparse.Namespace) -
     for name in both:
         table.add_column(name, justify="right")
     table.add_column("upstream / ours", justify="right")
-    for text, value, unit in pods_rows.ROWS if arguments.pods else _ROWS:
+    for text, value, unit in PODS if arguments.pods else TASKS:
         values = [value(one) for one in both.values()]
         table.add_row(text, *(_number(one, unit) for one in values), _ratio(values))
     table.add_row("ended", *("yes" if one.complete else "gave up" for one in both.values()), "")

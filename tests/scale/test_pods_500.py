@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.analysis import Figures, figures
 from benchmarks.pods import Pods
-from benchmarks.pods_rows import STATES, per_minute
+from benchmarks.rows import STATES, per_minute
 from benchmarks.runner import Load, measure
 from benchmarks.standin import TaskSpec
 
