@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,23 +11,14 @@ import pytest
 from asyncrun.local.airflow import LocalAirflow
 from asyncrun.local.aws import EmbeddedAws
 from tests.airflow.support import RunDag, Since, Tasks, container_lines, said
-
-PARTS = range(5)
-# A line five times a second, until it is told to end.
-STREAM = """exec python -u - <<'END'
-import itertools, os, time
-part = os.environ.get("PART", "0")
-for number in itertools.count():
-    if os.path.exists("%s"):
-        break
-    print(f"line {number} of part {part}")
-    time.sleep(0.2)
-print(f"{number} lines")
-END"""
-
-
-def streamed(lines: int, part: int) -> list[str]:
-    return [*(f"line {number} of part {part}" for number in range(lines)), f"{lines} lines"]
+from tests.airflow.triggerers import (
+    PARTS,
+    STREAM,
+    one_triggerer_left,
+    start_triggerer,
+    streamed,
+    wait_until_watched_by,
+)  # fmt: skip
 
 
 def check_the_end(run: Tasks, since: Since) -> None:
@@ -44,47 +34,17 @@ def check_the_end(run: Tasks, since: Since) -> None:
         assert run.ti("part", part).try_number == 1
 
 
-def start_triggerer(airflow: LocalAirflow) -> str:
-    name = airflow.start_triggerer().name
-    airflow.wait_until(lambda: name in airflow.triggerers(), f"{name} at work", 60)
-    return name
-
-
-@contextmanager
-def one_triggerer_left(airflow: LocalAirflow) -> Iterator[str]:
-    """Gives the name of the triggerer at work; in the end all but the youngest are ended."""
-    airflow.wait_until(lambda: len(airflow.triggerers()) == 1, "one triggerer at work", 60)
-    [name] = airflow.triggerers()
-    try:
-        yield name
-    finally:
-        for one in list(airflow.triggerers())[:-1]:
-            airflow.kill(one, signal.SIGCONT)
-            airflow.kill(one, signal.SIGTERM)
-        airflow.wait_until(lambda: len(airflow.triggerers()) == 1, "the others ended", 60)
-
-
 @pytest.fixture
 def streaming(airflow: LocalAirflow, embedded_aws: EmbeddedAws, run_dag: RunDag, tmp_path: Path) -> Callable[[], Tasks]:
     """Starts five runs that write lines until ``tmp_path / "told"`` is there; returns when all were heard of."""
 
     def start() -> Tasks:
-        program = STREAM % (tmp_path / "told")
+        program = f"{STREAM}END" % (tmp_path / "told")
         run = Tasks(airflow, embedded_aws, "e2e_several", run_dag("e2e_several", {"program": program}))
         run.wait_for_lines("part", PARTS)
         return run
 
     return start
-
-
-def wait_until_watched_by(run: Tasks, name: str, parts: range) -> None:
-    """Until all triggers are that triggerer's."""
-    job = run.airflow.triggerers()[name]
-
-    def owners() -> set[int | None]:
-        return {run.ti("part", part).triggerer_id for part in parts}
-
-    run.airflow.wait_until(lambda: owners() == {job}, f"all triggers on {name}", 60, now=owners)
 
 
 def test_runs_survive_a_triggerer_that_hangs_and_one_that_is_killed(
@@ -100,7 +60,7 @@ def test_runs_survive_a_triggerer_that_hangs_and_one_that_is_killed(
         second = start_triggerer(airflow)
         assert airflow.triggerer_runner(second).ppid() == airflow.component(second).pid
         airflow.kill(first, signal.SIGSTOP)
-        wait_until_watched_by(run, second, PARTS)
+        wait_until_watched_by(run, second)
         airflow.kill(first, signal.SIGCONT)
         for part in PARTS:
             airflow.wait_for_log("e2e_several", run.run_id, "part", "the container run was moved", map_index=part)
@@ -109,7 +69,7 @@ def test_runs_survive_a_triggerer_that_hangs_and_one_that_is_killed(
 
         airflow.kill(second)
         assert airflow.component(second).wait() == -signal.SIGKILL
-        wait_until_watched_by(run, first, PARTS)
+        wait_until_watched_by(run, first)
         (tmp_path / "told").touch()
         check_the_end(run, since)
 
@@ -127,16 +87,16 @@ def test_runs_survive_every_way_a_triggerer_can_die(
         run = streaming()
         second = start_triggerer(airflow)
         airflow.kill_runner(first)
-        wait_until_watched_by(run, second, PARTS)
+        wait_until_watched_by(run, second)
         run.wait_for_lines("part", PARTS, "line 50 ")
 
         third = start_triggerer(airflow)
         airflow.kill(second, signal.SIGKILL)
-        wait_until_watched_by(run, third, PARTS)
+        wait_until_watched_by(run, third)
         run.wait_for_lines("part", PARTS, "line 100 ")
 
         fourth = start_triggerer(airflow)
         airflow.kill(third, signal.SIGTERM)
-        wait_until_watched_by(run, fourth, PARTS)
+        wait_until_watched_by(run, fourth)
         (tmp_path / "told").touch()
         check_the_end(run, since)

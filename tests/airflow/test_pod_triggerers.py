@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,45 +13,19 @@ from asyncrun.local.airflow import LocalAirflow
 from asyncrun.local.kube import EmbeddedKube
 from tests.airflow.pod_support import Cluster, PodTasks, lines_of, told
 from tests.airflow.support import RunDag
+from tests.airflow.triggerers import (
+    PARTS,
+    STREAM,
+    one_triggerer_left,
+    start_triggerer,
+    streamed,
+    wait_until_watched_by,
+)  # fmt: skip
 
-PARTS = range(5)
-# A line five times a second, until it is told to end.
-STREAM = """exec python -u - <<'END'
-import itertools, os, time
-part = os.environ["PART"]
-for number in itertools.count():
-    if os.path.exists("%s"):
-        break
-    print(f"line {number} of part {part}")
-    time.sleep(0.2)
-print(f"{number} lines")
-with open("/airflow/xcom/return.json", "w") as file:
+# And hands over how many it wrote.
+PROGRAM = f"""{STREAM}with open("/airflow/xcom/return.json", "w") as file:
     file.write(str(number))
 END"""
-
-
-def streamed(lines: int, part: int) -> list[str]:
-    return [*(f"line {number} of part {part}" for number in range(lines)), f"{lines} lines"]
-
-
-def start_triggerer(airflow: LocalAirflow) -> str:
-    name = airflow.start_triggerer().name
-    airflow.wait_until(lambda: name in airflow.triggerers(), f"{name} at work", 60)
-    return name
-
-
-@contextmanager
-def one_triggerer_left(airflow: LocalAirflow) -> Iterator[str]:
-    """Gives the name of the triggerer at work; in the end all but the youngest are ended."""
-    airflow.wait_until(lambda: len(airflow.triggerers()) == 1, "one triggerer at work", 60)
-    [name] = airflow.triggerers()
-    try:
-        yield name
-    finally:
-        for one in list(airflow.triggerers())[:-1]:
-            airflow.kill(one, signal.SIGCONT)
-            airflow.kill(one, signal.SIGTERM)
-        airflow.wait_until(lambda: len(airflow.triggerers()) == 1, "the others ended", 60)
 
 
 class Streaming:
@@ -60,17 +33,14 @@ class Streaming:
 
     def __init__(self, airflow: LocalAirflow, cluster: Cluster, run_dag: RunDag, flag: Path) -> None:
         self.airflow, self._cluster, self._flag = airflow, cluster, flag
-        self.run = PodTasks(airflow, cluster, "e2e_pod_several", run_dag("e2e_pod_several", {"program": STREAM % flag}))
+        self.run = PodTasks(
+            airflow, cluster, "e2e_pod_several", run_dag("e2e_pod_several", {"program": PROGRAM % flag})
+        )
         self.run.wait_for_lines("part", PARTS)
 
     def wait_until_watched_by(self, name: str) -> None:
         """Until all triggers are that triggerer's."""
-        job = self.airflow.triggerers()[name]
-
-        def owners() -> set[int | None]:
-            return {self.run.ti("part", part).triggerer_id for part in PARTS}
-
-        self.airflow.wait_until(lambda: owners() == {job}, f"all triggers on {name}", 90, now=owners)
+        wait_until_watched_by(self.run, name, seconds=90)
 
     def check_the_end(self) -> None:
         """Every pod created once, deleted only after its end, with every line once and in order."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextvars
 import json
+import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout
+
 from asyncrun.clients import budget
+from asyncrun.clients.config import load_settings
 from asyncrun.local.aws import EmbeddedAws
 
 FAMILY = "operators"
@@ -97,6 +102,32 @@ class Worker:
         """In a thread: this one has pytest-asyncio's event loop, which asyncio.run would leave behind unclosed."""
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(function, *arguments, **named).result()
+
+
+def time_out_after_closing(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, setting: str) -> None:
+    """
+    The time of the Airflow task is over when its launch has just closed its clients: once.
+
+    :param name: of the function in ``module`` that closes them.
+    :param setting: what the configuration has for ``log_rate`` from then on.
+    """
+    close, due = getattr(module, name), ["a time-out"]
+
+    async def close_when_the_time_is_over() -> None:
+        await close()
+        if due:
+            monkeypatch.setenv("AIRFLOW__ASYNCRUN__LOG_RATE", setting)
+            load_settings.cache_clear()
+            raise AirflowTaskTimeout(due.pop())
+
+    monkeypatch.setattr(module, name, close_when_the_time_is_over)
+
+
+def join_stops() -> None:
+    """Wait for the threads in which operators stop what they launched."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("asyncrun-stop"):
+            thread.join(30)
 
 
 def boto(aws: EmbeddedAws) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,7 +13,17 @@ from asyncrun.clients import aws as clients_aws
 from asyncrun.clients.config import load_settings
 from asyncrun.local.aws import EmbeddedAws, Fault
 from asyncrun.operators import ecs_launching, errors
-from tests.operators.support import FOREVER, Store, Ti, Unwritable, boto, described, run_task
+from tests.operators.support import (
+    FOREVER,
+    Store,
+    Ti,
+    Unwritable,
+    boto,
+    described,
+    join_stops,
+    run_task,
+    time_out_after_closing,
+)  # fmt: skip
 from tests.support.lab import until
 
 
@@ -46,16 +55,7 @@ def test_a_time_out_between_the_answer_and_the_operator_stops_the_task(
     aws: EmbeddedAws, worker: Any, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     """Also where the configuration cannot be read any more."""
-    close, due = clients_aws.close_all, ["a time-out"]
-
-    async def close_when_the_time_is_over() -> None:
-        await close()
-        if due:
-            monkeypatch.setenv("AIRFLOW__ASYNCRUN__LOG_RATE", setting)
-            load_settings.cache_clear()
-            raise AirflowTaskTimeout(due.pop())
-
-    monkeypatch.setattr(clients_aws, "close_all", close_when_the_time_is_over)
+    time_out_after_closing(monkeypatch, clients_aws, "close_all", setting)
     operator = run_task(FOREVER, owner="late")
     with pytest.raises(AirflowTaskTimeout):
         worker.execute(operator, worker.context(operator))
@@ -179,8 +179,6 @@ def test_a_stop_that_aws_does_not_answer_takes_as_long_as_a_kill_may(
     began = time.monotonic()
     assert not worker.call(ecs_launching.stop, operator.target, operator._ref, "test", operator.log)
     assert time.monotonic() - began < 4
-    for thread in threading.enumerate():
-        if thread.name.startswith("asyncrun-stop"):
-            thread.join(30)
+    join_stops()
     log = "".join(capsys.readouterr()) + caplog.text
     assert f"AWS has not confirmed in time that ECS task {operator.arn} is being stopped" in log

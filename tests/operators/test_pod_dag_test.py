@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from asyncrun.local.airflow import database
+from tests.operators.dag_testing import dag_test
 from tests.operators.pod_support import pods
 from tests.support.kube_lab import KubeLab
 
@@ -20,26 +16,7 @@ STATES = dict.fromkeys(SUCCEEDING.split(), "success") | {"skips": "skipped", "fa
 
 @pytest.mark.timeout(300)
 def test_dag_test_runs_to_the_end_and_leaves_no_pod(kube: KubeLab, tmp_path: Path) -> None:
-    environment = {
-        **os.environ,
-        "AIRFLOW_HOME": str(tmp_path),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parent),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__ASYNCRUN__RESUME_HOLD": "0",
-        "ASYNCRUN_TEST_KUBECONFIG": str(kube.config),
-    }
-    database.create(tmp_path / "airflow.db", environment)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.operators.pod_dag_test_program"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    output = done.stdout + done.stderr
-    states = json.loads(output.split("STATES ", 1)[1].splitlines()[0]) if "STATES " in output else output[-3000:]
+    states, output = dag_test("pod_dag_test_program", tmp_path, ASYNCRUN_TEST_KUBECONFIG=str(kube.config))
     assert states == STATES, output
     for line in (
         'ARRIVED "templated"',

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from asyncrun.local.kube import EmbeddedKube, Fault, Rule
 from asyncrun.model.refs import RUN_XCOM_KEY
 from asyncrun.operators import errors
 from tests.operators.pod_support import FOREVER, alive, asked, deferred, only, operator, pods, said
-from tests.operators.support import Ti, Unwritable, Worker
+from tests.operators.support import Ti, Unwritable, Worker, join_stops, time_out_after_closing
 from tests.support.kube_lab import KubeLab
 
 pytestmark = pytest.mark.timeout(120)
@@ -83,16 +82,7 @@ def test_a_time_out_between_the_answer_and_the_operator_deletes_the_pod(
     kube: KubeLab, worker: Worker, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     """Also where the configuration cannot be read any more."""
-    close, due = clients_kube.close_all_kube, ["a time-out"]
-
-    async def close_when_the_time_is_over() -> None:
-        await close()
-        if due:
-            monkeypatch.setenv("AIRFLOW__ASYNCRUN__LOG_RATE", setting)
-            load_settings.cache_clear()
-            raise AirflowTaskTimeout(due.pop())
-
-    monkeypatch.setattr(clients_kube, "close_all_kube", close_when_the_time_is_over)
+    time_out_after_closing(monkeypatch, clients_kube, "close_all_kube", setting)
     task = operator(kube, FOREVER)
     with pytest.raises(AirflowTaskTimeout):
         worker.execute(task, worker.context(task))
@@ -110,8 +100,8 @@ def test_a_kill_before_the_launch_creates_nothing(kube: KubeLab, worker: Worker)
     assert (asked(kube, "create pods"), asked(kube, "delete pods")) == (0, 0)
 
 
-def test_a_kill_while_the_pod_is_being_created_deletes_it(kube: KubeLab, worker: Worker) -> None:
-    kube.kube.control.add_faults(Fault("create pods", "delay", delay=1))
+def kill_while_creating(kube: KubeLab, worker: Worker) -> None:
+    """Once Kubernetes has been asked for the pod."""
     task = operator(kube, FOREVER)
     with ThreadPoolExecutor(1) as pool:
         executing = pool.submit(worker.execute, task, worker.context(task))
@@ -119,18 +109,17 @@ def test_a_kill_while_the_pod_is_being_created_deletes_it(kube: KubeLab, worker:
         task.on_kill()
         with pytest.raises(errors.KilledWhileLaunching):
             executing.result(60)
+
+
+def test_a_kill_while_the_pod_is_being_created_deletes_it(kube: KubeLab, worker: Worker) -> None:
+    kube.kube.control.add_faults(Fault("create pods", "delay", delay=1))
+    kill_while_creating(kube, worker)
     assert alive(kube) == []
 
 
 def test_a_kill_while_creating_is_throttled_creates_nothing(kube: KubeLab, worker: Worker) -> None:
     kube.kube.control.add_faults(Fault("create pods", status=429, count=2))
-    task = operator(kube, FOREVER)
-    with ThreadPoolExecutor(1) as pool:
-        executing = pool.submit(worker.execute, task, worker.context(task))
-        kube.until(lambda: asked(kube, "create pods"))
-        task.on_kill()
-        with pytest.raises(errors.KilledWhileLaunching):
-            executing.result(60)
+    kill_while_creating(kube, worker)
     assert pods(kube) == []
 
 
@@ -198,9 +187,7 @@ def test_a_stop_that_kubernetes_does_not_answer_takes_as_long_as_a_kill_may(
     began = time.monotonic()
     worker.call(task.on_kill)
     assert time.monotonic() - began < 3.5
-    for thread in threading.enumerate():
-        if thread.name.startswith("asyncrun-stop"):
-            thread.join(30)
+    join_stops()
     assert f"Kubernetes has not confirmed in time that pod {watch.ref} is being stopped" in said(capsys, caplog)
 
 

@@ -2,60 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 import asyncrun.triggers.ecs as public
 from asyncrun.model.ecs_watch import EcsClusterWatch, EcsTaskDefinitionWatch, EcsTaskStateWatch
 from asyncrun.model.errors import Unavailable
-from tests.support.kill import KILL
+from tests.support.cancellation import cancel_at_every_suspension
 from tests.support.memory_aws import MemoryAws, arn_of, at, stream_of
 from tests.support.triggers import TARGET, trigger
 from tests.triggers.conftest import TaskLogReader
-
-
-class Stepped:
-    """
-    A coroutine whose task is cancelled at its ``k``-th suspension.
-
-    :param late: not while it waits there, but after what it waits for has come, and before it can go on.
-    """
-
-    def __init__(self, work: Any, k: int, *, late: bool) -> None:
-        self._work, self._k, self._late = work, k, late
-        self.suspensions = 0
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        steps = self._work.__await__()
-        task = asyncio.current_task()
-        assert task is not None
-        step: Callable[[], Any] = lambda: next(steps)  # noqa: E731
-        while True:
-            try:
-                future = step()
-            except StopIteration:
-                return
-            self.suspensions += 1
-            if self.suspensions == self._k:
-                if self._late and future is not None:
-                    future.add_done_callback(lambda _: task.cancel(KILL))  # before the task's own wake-up
-                else:
-                    asyncio.get_running_loop().call_soon(task.cancel, KILL)
-            try:
-                yield future
-            except BaseException as error:  # noqa: BLE001 - handed on to the coroutine
-
-                def throw(error: BaseException = error) -> Any:
-                    return steps.throw(error)
-
-                step = throw
-            else:
-                step = lambda: next(steps)  # noqa: E731
 
 
 def success(memory: MemoryAws) -> Any:
@@ -125,44 +84,6 @@ SCENARIOS = [
 ]  # fmt: skip
 
 
-async def cancelled_at(make: Callable[[MemoryAws], Any], k: int, *, late: bool) -> bool:
-    """One life of a trigger, cancelled at its k-th suspension. Returns whether it had that many."""
-    from asyncrun.triggers.shutdown import close_loop
-
-    memory = MemoryAws(TARGET)
-    made, events = make(memory), []
-
-    async def drive() -> None:
-        events.extend([event async for event in made.run()])
-
-    stepped = Stepped(drive(), k, late=late)
-
-    async def live() -> None:
-        await stepped
-
-    before = asyncio.all_tasks()
-    task = asyncio.create_task(live(), name="trigger")
-    await asyncio.wait([task])
-    try:
-        if stepped.suspensions < k:
-            task.result()
-            (event,) = events
-            assert isinstance(event, TaskSuccessEvent | TriggerEvent)
-            return False
-        where = f"at suspension {k}{', late' if late else ''}"
-        assert task.cancelled(), f"{where}: {task}"
-        with pytest.raises(asyncio.CancelledError) as caught:
-            task.result()
-        assert caught.value.args == (KILL,), where
-        assert events == [], where
-        await asyncio.sleep(120)  # shared watchers and readings end by themselves
-        assert asyncio.all_tasks() - before == set(), where
-        assert memory.users == 0, where
-        return True
-    finally:
-        await close_loop()
-
-
 @pytest.mark.looptime
 @pytest.mark.parametrize("late", [False, True], ids=["while it waits", "when the answer is there"])
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda make: make.__name__)
@@ -172,8 +93,4 @@ async def test_a_cancellation_at_any_point_leaves_with_airflows_message_and_leav
 ) -> None:  # fmt: skip
     settings.setenv("AIRFLOW__ASYNCRUN__RESUME_HOLD", "7")
     settings.setenv("AIRFLOW__ASYNCRUN__LOGS_QUIET_PERIOD", "0.05")
-    k = 1
-    while await cancelled_at(scenario, k, late=late):
-        k += 1
-        assert k < 400
-    assert k > 4, "the trigger was never cancelled in mid-work"
+    await cancel_at_every_suspension(lambda: MemoryAws(TARGET), scenario, late=late)

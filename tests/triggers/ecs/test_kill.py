@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.jobs.triggerer_job_runner import TriggerRunner
 
 from asyncrun.local.aws.options import Fault
-from asyncrun.model.refs import RUN_XCOM_KEY
-from asyncrun.triggers.background import finish_all
+from tests.support.deferral import TI_ID, RunningTrigger
 from tests.support.lab import Lab, container, logging_to
 from tests.support.supervisor import Supervisor
 from tests.support.triggers import call, trigger, until
@@ -20,38 +17,18 @@ from tests.triggers.conftest import TRIGGER_ID, TaskLogReader
 
 pytestmark = pytest.mark.usefixtures("settings", "loop_closed")
 
-TI_ID = "0199b3f2-0000-7000-8000-000000000001"
-PLACE = ("d", "r", "t", -1, RUN_XCOM_KEY)
 
-
-class Deferral:
+class Deferral(RunningTrigger):
     """A deferred task: its ECS task, and Airflow's own trigger runner with the trigger."""
 
     def __init__(self, lab: Lab, airflow: Supervisor, arn: str, **fields: Any) -> None:
-        self.lab, self.airflow, self.arn = lab, airflow, arn
-        made = trigger(TRIGGER_ID, arn, **{"end_in_triggerer": False, **fields})
-        made.task_instance = SimpleNamespace(  # type: ignore[assignment]
-            id=TI_ID, dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1, context_carrier=None
-        )
-        self.runner = TriggerRunner()
-        self.task = asyncio.create_task(self.runner.run_trigger(TRIGGER_ID, made), name="trigger")
-        self.runner.triggers[TRIGGER_ID] = {"task": self.task, "is_watcher": False, "name": "t", "events": 0}
+        super().__init__(airflow, trigger(TRIGGER_ID, arn, **{"end_in_triggerer": False, **fields}))
+        self.lab, self.arn = lab, arn
 
     def note(self, *, arn: str | None = None, ti_id: str = TI_ID, state: str | None) -> None:
         """The worker's XCom, and the state in Airflow's database."""
         ref = {"cluster": "default", "task_arn": arn or self.arn}
-        self.airflow.xcoms[PLACE] = {"ti_id": ti_id, "try_number": 1, "ref": ref}
-        self.airflow.states = {"r": {"t": state}} if state else {}
-
-    async def cancel_as_user(self) -> None:
-        """What the runner does with triggers that are no longer in the database; again at each sync, after a second."""
-        for _ in range(2):
-            self.runner.to_cancel.append(TRIGGER_ID)
-            await self.runner.cancel_triggers()
-            await asyncio.wait([self.task], timeout=1.0)
-        await asyncio.wait([self.task], timeout=10)
-        assert self.task.done()
-        await finish_all()
+        self.note_record({"ti_id": ti_id, "try_number": 1, "ref": ref}, state)
 
     async def stopped(self) -> dict[str, Any]:
         """The ECS task, which must end now."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from asyncrun.model.errors import AccessDenied, Unavailable
-from tests.support.kill import KILL
+from tests.support.cancellation import cancel_at_every_suspension
 from tests.triggers.conftest import TaskLogReader
-from tests.triggers.ecs.test_cancellation import Stepped
 from tests.triggers.pod_runs.shared_memory import SharedMemory, at, ended, running, scheduled, waiting
 
 
@@ -92,44 +89,6 @@ SCENARIOS = [
 ]  # fmt: skip
 
 
-async def cancelled_at(make: Callable[[SharedMemory], Any], k: int, *, late: bool) -> bool:
-    """One life of a trigger, cancelled at its k-th suspension. Returns whether it had that many."""
-    from asyncrun.triggers.shutdown import close_loop
-
-    memory = SharedMemory()
-    made, events = make(memory), []
-
-    async def drive() -> None:
-        events.extend([event async for event in made.run()])
-
-    stepped = Stepped(drive(), k, late=late)
-
-    async def live() -> None:
-        await stepped
-
-    before = asyncio.all_tasks()
-    task = asyncio.create_task(live(), name="trigger")
-    await asyncio.wait([task])
-    try:
-        if stepped.suspensions < k:
-            task.result()
-            (event,) = events
-            assert isinstance(event, TaskSuccessEvent | TriggerEvent)
-            return False
-        where = f"at suspension {k}{', late' if late else ''}"
-        assert task.cancelled(), f"{where}: {task}"
-        with pytest.raises(asyncio.CancelledError) as caught:
-            task.result()
-        assert caught.value.args == (KILL,), where
-        assert events == [], where
-        await asyncio.sleep(120)  # shared watchers end by themselves
-        assert asyncio.all_tasks() - before == set(), where
-        assert memory.users == 0, where
-        return True
-    finally:
-        await close_loop()
-
-
 @pytest.mark.looptime
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("late", [False, True], ids=["while it waits", "when the answer is there"])
@@ -139,8 +98,4 @@ async def test_a_cancellation_at_any_point_leaves_with_airflows_message_and_leav
     no_leaked_tasks: None, *, late: bool,
 ) -> None:  # fmt: skip
     settings.setenv("AIRFLOW__ASYNCRUN__RESUME_HOLD", "7")
-    k = 1
-    while await cancelled_at(scenario, k, late=late):
-        k += 1
-        assert k < 400
-    assert k > 4, "the trigger was never cancelled in mid-work"
+    await cancel_at_every_suspension(SharedMemory, scenario, late=late)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.jobs.triggerer_job_runner import TriggerRunner
 
 from asyncrun.local.kube import Fault
-from asyncrun.model.refs import RUN_XCOM_KEY, PodRef, RunRecord
-from asyncrun.triggers.background import finish_all
+from asyncrun.model.refs import PodRef, RunRecord
+from tests.support.deferral import TI_ID, RunningTrigger
 from tests.support.kube_lab import KubeLab
 from tests.support.supervisor import Supervisor
 from tests.support.triggers import call, hears, said
@@ -19,37 +16,17 @@ from tests.triggers.conftest import TRIGGER_ID, TaskLogReader
 
 pytestmark = pytest.mark.usefixtures("loop_closed")
 
-TI_ID = "0199b3f2-0000-7000-8000-000000000001"
-PLACE = ("d", "r", "t", -1, RUN_XCOM_KEY)
 
-
-class Deferral:
+class Deferral(RunningTrigger):
     """A deferred task: its pod, and Airflow's own trigger runner with the trigger."""
 
     def __init__(self, kube: KubeLab, airflow: Supervisor, ref: PodRef, **fields: Any) -> None:
-        self.kube, self.airflow, self.ref = kube, airflow, ref
-        made = kube.trigger(TRIGGER_ID, ref, **fields)
-        made.task_instance = SimpleNamespace(  # type: ignore[assignment]
-            id=TI_ID, dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1, context_carrier=None
-        )
-        self.runner = TriggerRunner()
-        self.task = asyncio.create_task(self.runner.run_trigger(TRIGGER_ID, made), name="trigger")
-        self.runner.triggers[TRIGGER_ID] = {"task": self.task, "is_watcher": False, "name": "t", "events": 0}
+        super().__init__(airflow, kube.trigger(TRIGGER_ID, ref, **fields))
+        self.kube, self.ref = kube, ref
 
     def note(self, ref: PodRef, *, ti_id: str = TI_ID, state: str | None) -> None:
         """The worker's XCom, and the state in Airflow's database."""
-        self.airflow.xcoms[PLACE] = RunRecord(ref=ref, ti_id=ti_id).to_dict()
-        self.airflow.states = {"r": {"t": state}} if state else {}
-
-    async def cancel_as_user(self) -> None:
-        """What the runner does with triggers that are no longer in the database; again at each sync, after a second."""
-        for _ in range(2):
-            self.runner.to_cancel.append(TRIGGER_ID)
-            await self.runner.cancel_triggers()
-            await asyncio.wait([self.task], timeout=1.0)
-        await asyncio.wait([self.task], timeout=10)
-        assert self.task.done()
-        await finish_all()
+        self.note_record(RunRecord(ref=ref, ti_id=ti_id).to_dict(), state)
 
     async def deletes(self) -> int:
         return (await call(self.kube.kube.control.counts)).counts.get("delete pods", 0)

@@ -6,21 +6,20 @@ from typing import Any
 
 import pytest
 
-from asyncrun.model.settings import Settings
-from asyncrun.triggers.registry import Registry, Subscription
+from asyncrun.triggers.registry import Subscription
 from asyncrun.triggers.watch.ecs_tasks import EcsTaskPoller
 from asyncrun.triggers.watch.news import Seen
+from tests.triggers.watch.heard import Heard
 from tests.triggers.watch.scripted_ecs import Renewal, ScriptedEcs
 
 
-class Watch:
+class Watch(Heard):
     """A registry with one poller of a scripted ECS, and what each subscriber heard, with the time."""
 
     def __init__(self) -> None:
-        self.api, self.renewal, self.registry, self.settings = ScriptedEcs(), Renewal(), Registry(), Settings()
+        super().__init__()
+        self.api, self.renewal = ScriptedEcs(), Renewal()
         self.poller: EcsTaskPoller | None = None
-        self.heard: dict[str, list[tuple[float, Any]]] = {}
-        self.readers: list[asyncio.Task[None]] = []
 
     def make(self) -> EcsTaskPoller:
         self.poller = EcsTaskPoller(self.api, "jobs", self.settings, self.renewal)  # type: ignore[arg-type]
@@ -40,30 +39,11 @@ class Watch:
     def follow(self, *idents: str) -> None:
         """Subscribe, and note all news for good."""
         for ident in idents:
-            self.readers.append(asyncio.create_task(self._read(ident)))
-
-    async def _read(self, ident: str) -> None:
-        notes = self.heard.setdefault(ident, [])
-        with self.subscribe(ident) as subscription:
-            while True:
-                news = await subscription.news()
-                notes.append((asyncio.get_running_loop().time(), news))
-
-    def news(self, ident: str) -> list[Any]:
-        return [news for _, news in self.heard[ident]]
-
-    def kinds(self, ident: str) -> list[str]:
-        return [type(news).__name__ for news in self.news(ident)]
+            self.note(ident, self.subscribe(ident))
 
     def statuses(self, ident: str) -> list[str]:
         """The states that were told."""
         return [news.state.status for news in self.news(ident) if isinstance(news, Seen)]
-
-    async def close(self) -> None:
-        for reader in self.readers:
-            reader.cancel()
-        await asyncio.gather(*self.readers, return_exceptions=True)
-        await self.registry.close_all()
 
 
 @pytest.fixture
