@@ -5,7 +5,9 @@ missing it is said which, and what happens then.
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,14 +16,19 @@ from typing import Any
 
 import pytest
 import yaml
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from msgspec.structs import replace
 
 from asyncrun.clients.config import load_settings
-from asyncrun.local.kube import Rule
+from asyncrun.local.kube import Fault, Rule
 from asyncrun.operators import errors
+from asyncrun.triggers.background import finish_all
+from asyncrun.triggers.pod import PodTrigger
+from asyncrun.triggers.shutdown import close_loop
 from tests.operators.pod_support import FOREVER, PodTries, alive, asked, deferred, ended, only, operator, pods, said
 from tests.operators.support import Worker
 from tests.support.kube_lab import KubeLab
+from tests.support.triggers import event_of
 
 Permission = tuple[str, str]
 """Verb and resource."""
@@ -38,6 +45,8 @@ class Stage:
         self.kube, self.worker, self._said = kube, worker, said_so_far
         self.text = ""
         self.token = ""
+        self.unlabelled = False
+        """Pods lose our labels, as to a webhook of the cluster."""
 
     def allow(self, permissions: set[Permission]) -> None:
         """From now on, exactly that."""
@@ -58,15 +67,33 @@ class Stage:
         watch = deferred(self.worker, task, context)
         task.config_file = role
         target = replace(watch.target, config_file=role)
-        return context, self.end_of(replace(watch, target=target))
+        ref = replace(watch.ref, selector="") if self.unlabelled else watch.ref
+        return context, self.end_of(replace(watch, target=target, ref=ref))
 
     def end_of(self, watch: Any) -> Any:
         """What its trigger reports, which leaves the pod to a worker."""
         return self.worker.call(self.kube.inline_event, replace(watch, end_in_triggerer=False))
 
+    def ends_in_triggerer(self, script: str, action: str) -> None:
+        """Created by someone who may; watched and, as it succeeds, finished by a triggerer that has the Role."""
+        task = self.operator(script, on_finish_action=action)
+        role, task.config_file = task.config_file, str(self.kube.config)
+        watch = deferred(self.worker, task, self.worker.context(task))
+        assert watch.end_in_triggerer, watch.end_reason
+        made = PodTrigger(replace(watch, target=replace(watch.target, config_file=role)).to_dict())
+        made.trigger_id = 1
+        assert isinstance(self.worker.call(asyncio.run, _with_all_that_is_left_to_do(made)), TaskSuccessEvent)
+
     def said(self) -> str:
         self.text += self._said()
         return self.text
+
+
+async def _with_all_that_is_left_to_do(made: PodTrigger) -> TriggerEvent:
+    event = await event_of(made)
+    await finish_all()
+    await close_loop()
+    return event
 
 
 # -- the features: each is used, and its use checked -------------------------------------------------------------------
@@ -78,9 +105,21 @@ def create(stage: Stage) -> None:
     assert len(pods(stage.kube)) == 1
 
 
+def create_though_an_answer_is_lost(stage: Stage) -> None:
+    stage.kube.kube.control.add_faults(Fault("create pods", "drop_answer", count=1))
+    create(stage)
+    assert asked(stage.kube, "create pods") == 2
+
+
 def watch(stage: Stage) -> None:
     _, event = stage.watched(stage.operator("exit 3"))
     assert event["outcome"]["verdict"] == "failed", event["diagnosis"]
+
+
+def watch_without_labels(stage: Stage) -> None:
+    """As where a webhook removes them: the shared watch does not show the pod."""
+    stage.unlabelled = True
+    watch(stage)
 
 
 def logs(stage: Stage) -> None:
@@ -99,6 +138,19 @@ def long_xcom(stage: Stage) -> None:
     context, event = stage.watched(task)
     stage.allow({*SEEING, PATCH, LOGS})
     assert stage.worker.call(task.execute_complete, context, event) == "x" * 20_000
+
+
+def xcom_beside_another_container(stage: Stage) -> None:
+    """Which goes on for some seconds more than the XCom is waited for where the pod may be ended."""
+    containers = [{"name": "base", "image": "busybox"},
+                  {"name": "server", "image": "busybox", "command": ["sleep", "8"]}]  # fmt: skip
+    script = "echo 7 > /airflow/xcom/return.json"
+    began = time.monotonic()
+    _, event = stage.watched(
+        stage.operator(script, do_xcom_push=True, pod_template_dict={"spec": {"containers": containers}})
+    )
+    assert event["result"] == "7", event["diagnosis"]
+    assert time.monotonic() - began < 7
 
 
 def events(stage: Stage) -> None:
@@ -130,6 +182,45 @@ def keep_at_the_end(stage: Stage) -> None:
 def keep_what_is_not_active(stage: Stage) -> None:
     finished(stage, "true", "delete_active_pod")
     assert only(stage.kube)["metadata"]["labels"].get("already_checked") == "True"
+
+
+def delete_in_the_triggerer(stage: Stage) -> None:
+    stage.ends_in_triggerer("true", "delete_pod")
+    assert alive(stage.kube) == []
+
+
+def keep_in_the_triggerer(stage: Stage) -> None:
+    stage.ends_in_triggerer("true", "keep_pod")
+    assert only(stage.kube)["metadata"]["labels"].get("already_checked") == "True"
+
+
+def slow_start(stage: Stage, action: str, **arguments: Any) -> None:
+    given = {"startup_timeout_seconds": 1, "on_finish_action": action, **arguments}
+    _, event = stage.watched(stage.operator("true", **given))
+    assert event["outcome"]["verdict"] == "never_started", event["diagnosis"]
+
+
+NO_VOLUME = {
+    "volumes": [{"name": "v", "secret": {"secretName": "not-there"}}],
+    "volume_mounts": [{"name": "v", "mountPath": "/v"}],
+}
+NO_NODE = {"node_selector": {"not": "there"}}
+
+
+def delete_what_does_not_start(stage: Stage) -> None:
+    slow_start(stage, "delete_pod", **NO_VOLUME)
+    assert alive(stage.kube) == []
+
+
+def keep_what_does_not_start(stage: Stage) -> None:
+    slow_start(stage, "keep_pod", **NO_VOLUME)
+    assert only(stage.kube)["spec"].get("activeDeadlineSeconds") == 1
+
+
+def delete_what_finds_no_node(stage: Stage) -> None:
+    """Though it is to be kept: it would run once there is a node."""
+    slow_start(stage, "keep_pod", **NO_NODE)
+    assert alive(stage.kube) == []
 
 
 def kill(stage: Stage) -> None:
@@ -188,6 +279,41 @@ def show_the_definition(stage: Stage) -> None:
     assert "The definition of pod" in stage.said()
 
 
+class Noting:
+    """A user's callbacks."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def on_pod_creation(self, *, pod: Any, **facts: Any) -> None:
+        self.seen.append(pod)
+
+    def on_pod_completion(self, *, pod: Any, **facts: Any) -> None:
+        self.seen.append(pod)
+
+
+def callbacks_at_the_creation(stage: Stage) -> None:
+    noting = Noting()
+    task = stage.operator(FOREVER, callbacks=noting)
+    deferred(stage.worker, task, stage.worker.context(task))
+    (pod,) = noting.seen
+    assert pod is not None
+    assert pod.metadata.uid == only(stage.kube)["metadata"]["uid"]
+
+
+def callbacks_at_the_end(stage: Stage) -> None:
+    noting = Noting()
+    task = stage.operator("true", callbacks=noting, on_finish_action="keep_pod")
+    role, task.config_file = task.config_file, str(stage.kube.config)
+    context = stage.worker.context(task)
+    event = stage.end_of(deferred(stage.worker, task, context))
+    task.config_file = role
+    stage.worker.call(task.execute_complete, context, event)
+    _, pod = noting.seen
+    assert pod is not None
+    assert pod.status.container_statuses[0].state.terminated.exit_code == 0
+
+
 @dataclass(frozen=True)
 class Feature:
     """
@@ -209,24 +335,35 @@ def verb(permission: Permission) -> str:
 
 FEATURES = [
     Feature(create, frozenset({CREATE}), {CREATE: (verb(CREATE), False)}),
-    Feature(watch, frozenset({LIST, WATCH, GET}), {LIST: (verb(LIST), True), WATCH: (verb(WATCH), True),
-                                                   GET: ("", True)}),
+    Feature(create_though_an_answer_is_lost, frozenset({CREATE, GET}), {GET: (verb(GET), False)}),
+    Feature(watch, frozenset(SEEING), {}),
+    Feature(watch, frozenset({LIST, WATCH, GET}), {LIST: (verb(LIST), True), WATCH: (verb(WATCH), True)}),
     Feature(watch, frozenset({GET}), {GET: (r"must allow the verb '\w+' on 'pods' in a Role there", False)},
             misses=LIST),
+    Feature(watch_without_labels, frozenset({GET}), {GET: (verb(GET), False)}),
     Feature(logs, frozenset({*SEEING, LOGS}), {LOGS: ("permission to get pods/log in namespace airflow", False)}),
     Feature(short_xcom, frozenset(SEEING), {}),
     Feature(long_xcom, frozenset({*SEEING, LOGS}), {LOGS: (verb(LOGS), False)}),
+    Feature(xcom_beside_another_container, frozenset({*SEEING, PATCH}), {PATCH: (verb(PATCH), False)}),
     Feature(events, frozenset({*SEEING, EVENTS}), {
         EVENTS: ("with the permission to list events in namespace 'airflow' they would show", False)}),
     Feature(delete_at_the_end, frozenset({DELETE}), {DELETE: (verb(DELETE), False)}),
     Feature(keep_at_the_end, frozenset({PATCH}), {PATCH: (verb(PATCH), False)}),
     Feature(keep_what_is_not_active, frozenset({GET, PATCH}), {GET: (verb(GET), True), PATCH: (verb(PATCH), False)}),
+    Feature(delete_in_the_triggerer, frozenset({*SEEING, DELETE}), {DELETE: (verb(DELETE), False)}),
+    Feature(keep_in_the_triggerer, frozenset({*SEEING, PATCH}), {PATCH: (verb(PATCH), False)}),
+    Feature(delete_what_does_not_start, frozenset({*SEEING, DELETE}), {DELETE: (verb(DELETE), False)}),
+    Feature(keep_what_does_not_start, frozenset({*SEEING, PATCH}), {PATCH: (verb(PATCH), False)}),
+    Feature(delete_what_finds_no_node, frozenset({*SEEING, DELETE}), {DELETE: (verb(DELETE), False)}),
     Feature(kill, frozenset({DELETE}), {DELETE: (verb(DELETE), False)}),
     Feature(delete_at_the_deadline, frozenset({*SEEING, GET, DELETE}), {DELETE: (verb(DELETE), False)}),
     Feature(keep_at_the_deadline, frozenset({*SEEING, PATCH}), {PATCH: (verb(PATCH), False)}),
     Feature(reattach_by_the_note, frozenset({GET}), {GET: (verb(GET), False)}),
     Feature(reattach_by_labels, frozenset({LIST}), {LIST: (verb(LIST), False)}),
     Feature(show_the_definition, frozenset({GET, PATCH}), {GET: (verb(GET), False)}),
+    Feature(callbacks_at_the_creation, frozenset({CREATE, GET}), {
+        GET: (r"cannot be read, so its callbacks are called with pod=None \(HTTP 403 Forbidden\)", False)}),
+    Feature(callbacks_at_the_end, frozenset({GET, PATCH}), {GET: (verb(GET), False)}),
 ]  # fmt: skip
 
 
