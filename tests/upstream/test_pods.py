@@ -9,7 +9,7 @@ D      upstream, here                                                   ours
 =====  ===============================================================  ==============================================
 D9     test_d9_logging_interval_loses_or_doubles_lines                  logs: 20_lines_a_second_for_ten_minutes_with
 D11    (it takes two triggerers)                                        kill: a_trigger_that_moves_to_another
-D12    test_d12_each_trigger_opens_connections_of_its_own               runs: twenty_pods_cost_one_list_one_watch
+D12    test_d12_each_call_opens_a_connection_of_its_own                 runs: twenty_pods_cost_one_list_one_watch
 D14    test_d14_logs_of_other_containers_are_ignored_when_deferrable    arguments: the_chosen_containers_logs_are
 D15    test_d15_the_error_says_neither_exit_code_nor_reason             operator: the_error_of_a_failure_has_exit_code
 D16    test_d16_an_xcom_needs_exec                                      permissions: a_feature_works_with_exactly
@@ -125,7 +125,7 @@ def test_d9_logging_interval_loses_or_doubles_lines(kube: KubeLab, worker: Worke
     assert lines != [str(number) for number in range(1, 161)], "each line once: D9 is mended"
 
 
-def test_d12_each_trigger_opens_connections_of_its_own(kube: KubeLab, worker: Worker) -> None:
+def test_d12_each_call_opens_a_connection_of_its_own(kube: KubeLab, worker: Worker) -> None:
     made = []
     for number in range(10):
         task = theirs(kube, "sleep 8", deferrable=True, task_id=f"t{number}", poll_interval=1)
@@ -133,13 +133,10 @@ def test_d12_each_trigger_opens_connections_of_its_own(kube: KubeLab, worker: Wo
             worker.execute(task, context_of(worker, task))
         made.append(deferred.value.trigger)
     kube.kube.control.counts(clear=True)
-    open_at_once = []
 
     async def watch() -> None:
         tasks = [asyncio.create_task(drive(trigger)) for trigger in made]
-        for _ in range(5):
-            await asyncio.sleep(1)
-            open_at_once.append((await asyncio.to_thread(kube.kube.control.counts)).connections)
+        await asyncio.sleep(5)
         for one in tasks:
             one.cancel()
         await asyncio.wait(tasks)
@@ -149,10 +146,10 @@ def test_d12_each_trigger_opens_connections_of_its_own(kube: KubeLab, worker: Wo
             pass
 
     worker.call(asyncio.run, watch())
-    counts = kube.kube.control.counts().counts
-    assert counts["get pods"] > 20  # a request per pod and interval
-    assert counts.get("watch pods", 0) <= 10
-    assert max(open_at_once) >= 5
+    counts = kube.kube.control.counts()
+    gets = counts.counts["get pods"]
+    assert gets > 20  # a request per pod and interval
+    assert counts.connections >= gets
 
 
 def test_d14_logs_of_other_containers_are_ignored_when_deferrable(

@@ -35,7 +35,7 @@ class Counts:
     """
     Requests by operation: all, open at the moment, most open at once.
 
-    :param connections: TCP connections that are open, idle ones included.
+    :param connections: TCP connections that were made.
     :param cpu: seconds of processor time of the server process so far.
     """
 

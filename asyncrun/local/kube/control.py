@@ -118,7 +118,7 @@ class Controls:
             "counts": dict(traffic.counts),
             "open": {key: value for key, value in traffic.open.items() if value},
             "most_open": dict(traffic.most_open),
-            "connections": self._server.connections,
+            "connections": traffic.connections,
             "cpu": sum(os.times()[:2]),
             "requests": list(traffic.requests) if requests else [],
         }

@@ -140,6 +140,7 @@ class Traffic:
     counts: Counter[str] = field(default_factory=Counter)
     open: Counter[str] = field(default_factory=Counter)
     most_open: Counter[str] = field(default_factory=Counter)
+    connections: int = 0
     streams: set[Stream] = field(default_factory=set)
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -194,4 +195,5 @@ class Traffic:
         """Forget what was asked, not what is open."""
         self.requests.clear()
         self.counts.clear()
+        self.connections = 0
         self.most_open = Counter(self.open)

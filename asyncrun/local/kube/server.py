@@ -75,11 +75,6 @@ class KubeServer:
         return f"{'https' if self._certificate else 'http'}://127.0.0.1:{self.port}"
 
     @property
-    def connections(self) -> int:
-        """TCP connections that are open, idle ones included."""
-        return len(self._web.connections) if self._web is not None else 0
-
-    @property
     def verbs(self) -> Verbs:
         """What carries requests out; holds the kubelet's state."""
         return self._verbs
@@ -123,7 +118,12 @@ class KubeServer:
             assert self._web is not None
             held, self._held = self._held or self._bind(), None
             loop = asyncio.get_running_loop()
-            self._listener = await loop.create_server(self._web, sock=held, ssl=self._certificate, backlog=1024)
+            self._listener = await loop.create_server(self._connect, sock=held, ssl=self._certificate, backlog=1024)
+
+    def _connect(self) -> asyncio.Protocol:
+        assert self._web is not None
+        self.traffic.connections += 1
+        return self._web()
 
     def accept_in(self, seconds: float) -> None:
         """Listen again in a while."""

@@ -57,10 +57,12 @@ async def test_twenty_pods_cost_one_list_one_watch_and_no_get(kube: KubeLab, tas
     await call(kube.kube.control.counts, clear=True)
     running = [start(kube.trigger(number, ref, on_finish_action="keep_pod")) for number, ref in enumerate(refs)]
     await asyncio.gather(*running)
-    counts = (await call(kube.kube.control.counts)).counts
+    traffic = await call(kube.kube.control.counts)
+    counts = traffic.counts
     assert (counts["list pods"], counts["watch pods"]) == (1, 1)
     assert counts.get("get pods", 0) == 0
     assert counts["follow pods/log"] == 20
+    assert traffic.connections <= 25, "one for each follow, the watch, the list, and the test's own calls"
     await finish_all()
 
 
