@@ -117,7 +117,7 @@ class KubeControl:
         return int(self._post("cut", operation=operation, how=how, every=every))
 
     def freeze_watches(self, seconds: float | None = None) -> None:
-        """Let watches be silent: no change, no bookmark, no end. They go on where they were."""
+        """Let watches be silent until their time-out: no change, no bookmark. They go on where they were."""
         self._post("freeze_watches", seconds=seconds)
 
     def thaw_watches(self) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -14,9 +13,11 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from asyncrun.local.kube.cluster import furnish, namespace_object, set_quota
+from asyncrun.local.kube.faults import How
+from asyncrun.local.kube.node_api import FaultyNode
 from asyncrun.local.kube.options import Fault, Rule
 from asyncrun.local.kube.server import KubeServer
-from asyncrun.local.kube.store import Json
+from asyncrun.local.kube.store import Json, StoreError
 
 TOKEN_HEADER = "X-Asyncrun-Token"
 
@@ -27,6 +28,7 @@ class Controls:
     def __init__(self, server: KubeServer) -> None:
         self._server = server
         self._repeated: dict[str, asyncio.TimerHandle] = {}
+        self._thaw: asyncio.TimerHandle | None = None
 
     def stop(self) -> None:
         """Let nothing happen by itself any more."""
@@ -52,7 +54,7 @@ class Controls:
     async def clear_faults(self) -> None:
         """Remove fault rules, accept connections, let everything flow, cut nothing any more."""
         self._server.faults.clear()
-        self._server.traffic.flowing.set()
+        await self.thaw_watches()
         self.stop()
         await self._server.accept()
 
@@ -70,23 +72,28 @@ class Controls:
         """Break all connections."""
         self._server.abort_connections()
 
-    async def cut(self, operation: str, how: str = "reset", every: float | None = None) -> int:
+    async def cut(self, operation: str, how: How = "reset", every: float | None = None) -> int:
         """End open streams now; and again every some seconds, 0: no more."""
-        assert how in {"end", "reset"}, how
-        count = self._server.traffic.cut(operation, how)  # type: ignore[arg-type]
+        count = self._server.traffic.cut(operation, how)
         if every is not None:
-            self._every(f"cut {operation}", every, lambda: self._server.traffic.cut(operation, how))  # type: ignore[arg-type]
+            self._every(f"cut {operation}", every, lambda: self._server.traffic.cut(operation, how))
         return count
 
     async def freeze_watches(self, seconds: float | None = None) -> None:
         """Let watches be silent, without a bookmark, for some seconds; None: until `thaw_watches`."""
+        self._forget_thaw()
         self._server.traffic.flowing.clear()
         if seconds is not None:
-            self._server.later(seconds, self._server.traffic.flowing.set)
+            self._thaw = self._server.later(seconds, self._server.traffic.flowing.set)
 
     async def thaw_watches(self) -> None:
         """Let them go on where they were."""
+        self._forget_thaw()
         self._server.traffic.flowing.set()
+
+    def _forget_thaw(self) -> None:
+        if self._thaw is not None:
+            self._thaw.cancel()
 
     async def compact(self, every: float | None = None) -> int:
         """Forget the history now; and again every some seconds, 0: no more."""
@@ -106,10 +113,10 @@ class Controls:
 
         :raises ValueError: it does not know that.
         """
-        fault = getattr(self._server.node, "fault", None)
-        if fault is None:
+        node = self._server.node
+        if not isinstance(node, FaultyNode):
             raise ValueError("this node has no faults")
-        return await fault(name, arguments)
+        return await node.fault(name, arguments)
 
     async def traffic(self, requests: bool = False, clear: bool = False) -> Json:
         """What was asked and what is open; ``requests``: one by one."""
@@ -148,10 +155,6 @@ class Controls:
     async def revision(self) -> int:
         """The store's."""
         return self._server.store.revision
-
-    async def options(self) -> Json:
-        """The server's."""
-        return asdict(self._server.options)
 
     def _every(self, name: str, seconds: float, called: Callable[[], object]) -> None:
         timer = self._repeated.pop(name, None)
@@ -212,7 +215,7 @@ class ControlEndpoint:
         body = await request.read()
         try:
             result = await verb(**(msgspec.json.decode(body) if body else {}))
-        except (ValueError, TypeError, KeyError, AssertionError) as error:
+        except (ValueError, TypeError, KeyError, StoreError) as error:
             return _answer(400, {"error": f"{type(error).__name__}: {error}"})
         return _answer(200, {"result": result})
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import msgspec
 
 from asyncrun.local.kube import protobuf
-from asyncrun.local.kube.query import Call
+from asyncrun.local.kube.query import Call, integer
 from asyncrun.local.kube.status import ApiError, bad_request
 from asyncrun.local.kube.store import Json
 
@@ -39,8 +38,7 @@ def read_object(call: Call) -> Json:
     :raises ApiError: 400: it is no JSON (or YAML), or of another kind; 415.
     """
     kind = call.resource.kind
-    kinds = {"eviction": "Eviction", "token": "TokenRequest"}
-    kind = kinds.get(call.subresource, kind)
+    kind = "Eviction" if call.subresource == "eviction" else kind
     obj = _parse(call, kind)
     if not isinstance(obj, dict):
         raise _unrecognized(kind, f"json: cannot unmarshal {_go_type(obj)} into Go value of type struct", call.body)
@@ -129,17 +127,28 @@ def read_delete_options(call: Call) -> Json:
     options: Json = {}
     if call.body.strip():
         options = {key: value for key, value in _read_options(call).items() if value is not None}
-    grace = call.query.get("gracePeriodSeconds")
-    if grace is not None and "gracePeriodSeconds" not in options:
-        if not re.match(r"^-?\d+$", grace):
-            raise bad_request(f'strconv.ParseInt: parsing "{grace}": invalid syntax')
-        options["gracePeriodSeconds"] = int(grace)
-    for name, kind in {"gracePeriodSeconds": int, "preconditions": dict, "propagationPolicy": str}.items():
-        if name in options and not isinstance(options[name], kind):
-            raise _unrecognized("DeleteOptions", f"json: cannot unmarshal {_go_type(options[name])}", call.body)
+    grace = integer(call.query, "gracePeriodSeconds")
+    if grace is not None:
+        options.setdefault("gracePeriodSeconds", grace)
     if "propagationPolicy" in call.query:
         options.setdefault("propagationPolicy", call.query["propagationPolicy"])
-    return options
+    return check_delete_options(call, options)
+
+
+def check_delete_options(call: Call, options: Any) -> Json:
+    """
+    A DeleteOptions whose fields are what they must be.
+
+    :raises ApiError: 400: they are not.
+    """
+    if not isinstance(options, dict):
+        raise _unrecognized("DeleteOptions", f"json: cannot unmarshal {_go_type(options)}", call.body)
+    given = {key: value for key, value in options.items() if value is not None}
+    kinds = {"gracePeriodSeconds": int, "preconditions": dict, "propagationPolicy": str, "dryRun": list}
+    for name, kind in kinds.items():
+        if name in given and (not isinstance(given[name], kind) or isinstance(given[name], bool)):
+            raise _unrecognized("DeleteOptions", f"json: cannot unmarshal {_go_type(given[name])}", call.body)
+    return given
 
 
 def _read_options(call: Call) -> Json:

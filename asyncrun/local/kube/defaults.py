@@ -1,10 +1,12 @@
-"""What the API server writes into a pod that is created (compared with the traces)."""
+"""What the API server writes into an object that is created; that of pods is compared with the traces."""
 
 from __future__ import annotations
 
+import base64
 import secrets
 from typing import Any
 
+from asyncrun.local.kube.status import bad_request
 from asyncrun.local.kube.store import Json
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -12,9 +14,9 @@ _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _AWAY = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
-def suffix(length: int = 5) -> str:
-    """Random letters as ``generateName`` appends them."""
-    return "".join(secrets.choice(_LETTERS) for _ in range(length))
+def suffix() -> str:
+    """Five random letters, as ``generateName`` appends them."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(5))
 
 
 def default_pod(pod: Json) -> Json:
@@ -156,3 +158,35 @@ def qos_class(spec: Json) -> str:
         if any(name not in limits or requests.get(name) != limits[name] for name in ("cpu", "memory")):
             return "Burstable"
     return "Guaranteed"
+
+
+def without_string_data(secret: Json) -> Json:
+    """
+    What is written as ``stringData`` is kept, and shown, as ``data``.
+
+    :raises ApiError: 400: it is no map.
+    """
+    data, texts = secret.get("data") or {}, secret.get("stringData") or {}
+    if not isinstance(data, dict) or not isinstance(texts, dict):
+        raise bad_request('Secret in version "v1" cannot be handled as a Secret: its data is no map')
+    data = {**data, **{key: base64.b64encode(str(value).encode()).decode() for key, value in texts.items()}}
+    rest = {key: value for key, value in secret.items() if key not in {"stringData", "data"}}
+    return {**rest, **({"data": data} if data else {}), "type": secret.get("type") or "Opaque"}
+
+
+def with_defaults(kind: str, obj: Json) -> Json:
+    """
+    What the API server makes of a new object that is no pod.
+
+    :param kind: its plural.
+    :raises ApiError: 400.
+    """
+    if kind == "secrets":
+        return without_string_data(obj)
+    if kind == "resourcequotas":
+        return {**obj, "status": obj.get("status") or {}}
+    if kind == "namespaces":
+        labels = {**(obj["metadata"].get("labels") or {}), "kubernetes.io/metadata.name": obj["metadata"]["name"]}
+        metadata = {**obj["metadata"], "labels": labels}
+        return {**obj, "metadata": metadata, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
+    return obj

@@ -116,4 +116,5 @@ def evict(store: Store, resource: Resource, namespace: str, name: str, options: 
             "message": "Eviction API: evicting",
         }
         store.update("pods", {**pod, "status": {**status, "conditions": [*status.get("conditions", ()), condition]}})
-    delete(store, resource, namespace, name, options)
+    # They were met before the condition changed the pod.
+    delete(store, resource, namespace, name, {**options, "preconditions": None})

@@ -62,8 +62,9 @@ class EmbeddedKube:
     def write_kubeconfig(self, path: str | Path, namespace: str = "default", token: str = "") -> Path:
         """The same as a file (of JSON, which is YAML), readable for its owner only."""
         path = Path(path)
+        path.touch(mode=0o600)
+        path.chmod(0o600)  # before the token is in it
         path.write_text(json.dumps(self.kubeconfig(namespace, token), indent=1), encoding="utf-8")
-        path.chmod(0o600)
         return path
 
     def __enter__(self) -> EmbeddedKube:

@@ -20,7 +20,6 @@ def record_event(
     *,
     component: str = "kubelet",
     host: str = "embedded-node",
-    container: str | None = None,
     field_path: str | None = None,
 ) -> Json:
     """
@@ -28,18 +27,16 @@ def record_event(
 
     :param component: who says it; the scheduler (``default-scheduler``) writes events of the newer form, with
         ``eventTime`` and without ``count``.
-    :param container: sets the field path ``spec.containers{NAME}``.
-    :param field_path: another one, ``spec.initContainers{NAME}``.
+    :param field_path: the container that it is about: ``spec.containers{NAME}``.
     """
-    path = field_path or (f"spec.containers{{{container}}}" if container else None)
     metadata = pod["metadata"]
     namespace = metadata.get("namespace", "default")
-    key = (metadata["uid"], reason, type, message, component, path or "")
+    key = (metadata["uid"], reason, type, message, component, field_path or "")
     name = store.event_names.get(key)
     known = store.get("events", namespace, name) if name else None
     if known is not None:
         return store.update("events", _repeated(known))
-    event = _new_event(pod, reason, type, message, component, host, path)
+    event = _new_event(pod, reason, type, message, component, host, field_path)
     created = store.create("events", event)
     store.event_names[key] = created["metadata"]["name"]
     return created

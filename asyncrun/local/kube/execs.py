@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 from aiohttp import WSMsgType, web
 from aiohttp.web_request import BaseRequest
 
+from asyncrun.local.kube.kubelet import Kubelet
 from asyncrun.local.kube.logs import chosen_container
-from asyncrun.local.kube.node_api import ExecNode, Node, Started
+from asyncrun.local.kube.node_api import Started
 from asyncrun.local.kube.query import Call, flag
 from asyncrun.local.kube.status import ApiError, bad_request
 from asyncrun.local.kube.store import Json
@@ -21,11 +23,12 @@ _STDIN, _STDOUT, _STDERR, _ERROR, _CLOSE = 0, 1, 2, 3, 255
 _PIECE = 1 << 15
 
 
-async def execute(request: BaseRequest, call: Call, node: Node, pod: Json) -> web.StreamResponse:
+async def execute(request: BaseRequest, call: Call, kubelet: Kubelet, pod: Json) -> web.StreamResponse:
     """
     Run a command for a client, and return when the connection is closed.
 
-    :raises ApiError: 400: no WebSocket, no such container; 500: it does not run; 501: this node cannot do it.
+    :raises ApiError: 400: no WebSocket, no such container; 500: the container or the kubelet does not run; 501: this
+        node runs no commands.
     """
     container = chosen_container(pod, call.query.get("container", ""))
     if "websocket" not in request.headers.get("Upgrade", "").lower():
@@ -33,8 +36,6 @@ async def execute(request: BaseRequest, call: Call, node: Node, pod: Json) -> we
     command = request.query.getall("command", [])
     if not command:
         raise bad_request("you must specify at least 1 command for the container")
-    if not isinstance(node, ExecNode):
-        raise ApiError(501, "NotImplemented", "this node runs no commands in containers")
     asked = [one.strip() for one in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if one.strip()]
     protocol = next((one for one in _PROTOCOLS if one in asked), "")
     if asked and not protocol:
@@ -42,18 +43,16 @@ async def execute(request: BaseRequest, call: Call, node: Node, pod: Json) -> we
     if not _runs(pod, container):
         raise ApiError(500, "InternalError", f'unable to upgrade connection: container not found ("{container}")')
     wants_input = flag(call.query, "stdin")
-    try:
-        started = await node.exec(pod["metadata"]["uid"], container, command, stdin=wants_input)
-        failure = ""
-    except OSError as error:
-        started, failure = None, str(error)
     socket = web.WebSocketResponse(protocols=_PROTOCOLS)
-    await socket.prepare(request)
-    await socket.send_bytes(bytes([_STDOUT]))
-    if started is None:
-        status = _internal(failure)
+    try:
+        started = await kubelet.exec(pod, container, command, stdin=wants_input)
+    except OSError as error:
+        await _open(socket, request)
+        status = _internal(str(error))
     else:
-        status = await _converse(socket, started, command, protocol)
+        async with _ended(started):
+            await _open(socket, request)
+            status = _outcome(await _converse(socket, started), command, protocol)
     await socket.send_bytes(bytes([_ERROR]) + _encoded(status, protocol))
     await socket.close()
     return socket
@@ -65,7 +64,23 @@ def _runs(pod: Json, container: str) -> bool:
     return any(one["name"] == container and "running" in (one.get("state") or {}) for one in every)
 
 
-async def _converse(socket: web.WebSocketResponse, started: Started, command: list[str], protocol: str) -> Json:
+async def _open(socket: web.WebSocketResponse, request: BaseRequest) -> None:
+    await socket.prepare(request)
+    await socket.send_bytes(bytes([_STDOUT]))
+
+
+@contextlib.asynccontextmanager
+async def _ended(started: Started) -> AsyncIterator[None]:
+    """The command ends with the block, in which the client may go at any moment."""
+    try:
+        yield
+    finally:
+        _kill(started)
+        await started.wait()
+
+
+async def _converse(socket: web.WebSocketResponse, started: Started) -> int:
+    """The command's exit code."""
     outputs = [
         asyncio.create_task(_send(socket, _STDOUT, started.stdout), name="exec: stdout"),
         asyncio.create_task(_send(socket, _STDERR, started.stderr), name="exec: stderr"),
@@ -73,14 +88,11 @@ async def _converse(socket: web.WebSocketResponse, started: Started, command: li
     reading = asyncio.create_task(_receive(socket, started), name="exec: stdin")
     try:
         await asyncio.gather(*outputs)
-        code = await started.wait()
+        return await started.wait()
     finally:
         for task in (*outputs, reading):
             task.cancel()
-        _kill(started)
         await asyncio.gather(*outputs, reading, return_exceptions=True)
-        await started.wait()
-    return _outcome(code, command, protocol)
 
 
 async def _send(socket: web.WebSocketResponse, channel: int, stream: asyncio.StreamReader | None) -> None:
@@ -96,8 +108,9 @@ async def _receive(socket: web.WebSocketResponse, started: Started) -> None:
         if stdin is None or not data:
             continue
         if data[0] == _STDIN and len(data) > 1:
-            stdin.write(data[1:])
-            await stdin.drain()
+            with contextlib.suppress(ConnectionError):  # it reads no more, and may run on
+                stdin.write(data[1:])
+                await stdin.drain()
         elif data[0] == _CLOSE and data[1:2] == bytes([_STDIN]):
             stdin.close()
     _kill(started)

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from asyncrun.local.kube.options import Fault
 from asyncrun.local.kube.query import Call
@@ -185,7 +185,10 @@ class Traffic:
 
         :param operation: shell pattern: ``watch pods``, ``follow *``.
         :returns: how many.
+        :raises ValueError: ``how`` is none of the two.
         """
+        if how not in get_args(How):
+            raise ValueError(f"a stream cannot be cut by {how!r}")
         found = [one for one in self.streams if fnmatch.fnmatchcase(one.call.operation, operation)]
         for one in found:
             one.cut(how)

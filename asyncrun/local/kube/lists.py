@@ -11,7 +11,7 @@ from typing import Any
 from asyncrun.local.kube.query import Call, ListOptions, revision
 from asyncrun.local.kube.selectors import field_selector, label_selector
 from asyncrun.local.kube.status import bad_request, expired, too_large_version
-from asyncrun.local.kube.store import Json, Store, TooOld
+from asyncrun.local.kube.store import Json, Store, TooOld, place
 
 _OLD_TOKEN = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without"
@@ -86,8 +86,7 @@ def _objects(store: Store, call: Call, at: int) -> list[Json]:
 
 
 def _place(obj: Json, call: Call) -> str:
-    metadata = obj["metadata"]
-    return metadata["name"] if call.namespace else f"{metadata.get('namespace', '')}/{metadata['name']}"
+    return str(obj["metadata"]["name"]) if call.namespace else place(obj)
 
 
 def _token(at: int, start: str) -> str:

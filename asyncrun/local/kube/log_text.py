@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from asyncrun.local.kube.query import flag, integer
 from asyncrun.local.kube.status import Cause, bad_request, invalid
@@ -23,7 +21,6 @@ _LONGEST = 30 * 365 * 86_400
 _TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$")
 
 
-@runtime_checkable
 class Text(Protocol):
     """Bytes that can be read anywhere; they only ever grow."""
 
@@ -32,25 +29,6 @@ class Text(Protocol):
 
     def read(self, offset: int, size: int) -> bytes:
         """Some of them; empty at the end."""
-
-
-class FileText:
-    """The bytes of a file, which stays the same one although its name may go to another."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDONLY)
-
-    def size(self) -> int:
-        """How many there are by now."""
-        return os.fstat(self._file).st_size
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Some of them; empty at the end."""
-        return os.pread(self._file, size, offset)
-
-    def close(self) -> None:
-        """Once only."""
-        os.close(self._file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +124,7 @@ def _since(text: Text, second: str) -> int:
 def _tail(text: Text, lines: int) -> int:
     """Where the last ``lines`` lines begin."""
     at = text.size()
-    if lines == 0:
+    if lines == 0 or at == 0:
         return at
     missing = lines if text.read(at - 1, 1) != b"\n" else lines + 1
     while at > 0:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from asyncrun.local.kube.log_text import FileText, LogOptions, Shaper, Text, start_of
+from asyncrun.local.kube.log_text import LogOptions, Shaper, start_of
 from asyncrun.local.kube.node_api import ContainerLog, Node
-from asyncrun.local.kube.status import ApiError, bad_request
+from asyncrun.local.kube.status import ApiError, bad_request, internal
 from asyncrun.local.kube.store import Json
 
 _PIECE = 1 << 16
 _PASSED_ON = frozenset({"follow", "limitBytes", "previous", "sinceSeconds", "sinceTime", "tailLines", "timestamps"})
 """What the API server asks the kubelet."""
+NOT_LISTENING = "dial tcp 127.0.0.1:10250: connect: connection refused"
+"""What a connection to a kubelet ends with that is not there."""
+
 _NOT_PULLED = {
     "ErrImagePull": "image can't be pulled",
     "ImagePullBackOff": "trying and failing to pull image",
@@ -93,35 +96,26 @@ def unreachable(pod: Json, container: str, query: str) -> ApiError:
     where = f"https://127.0.0.1:10250/containerLogs/{metadata['namespace']}/{metadata['name']}/{container}"
     passed_on = urlencode(sorted((key, value) for key, value in parse_qsl(query) if key in _PASSED_ON))
     path = f"{where}?{passed_on}" if passed_on else where
-    return ApiError(500, None, f'Get "{path}": dial tcp 127.0.0.1:10250: connect: connection refused')
+    return internal(f'Get "{path}": {NOT_LISTENING}')
 
 
-async def text_of(
-    log: ContainerLog, options: LogOptions, on_open: Callable[[], None] | None = None
-) -> AsyncGenerator[bytes, None]:
+async def text_of(log: ContainerLog, options: LogOptions) -> AsyncGenerator[bytes, None]:
     """
     The text that is wanted, in pieces; ends when the container has, or at once if it is not followed.
 
     Close it (``aclosing``) when it is not read to its end.
     """
-    text: Text = log if isinstance(log, Text) else FileText(log.path)
-    try:
-        offset, shaper = start_of(text, options), Shaper(options)
-        if on_open is not None:
-            on_open()
-        end = None if options.follow else text.size()
-        while not shaper.full:
-            size = _PIECE if end is None else min(_PIECE, end - offset)
-            piece = text.read(offset, size) if size else b""
-            if piece:
-                offset += len(piece)
-                shown = shaper.shape(piece)
-                if shown:
-                    yield shown
-            elif end is not None:
-                return
-            elif not await log.grown(offset):
-                end = text.size()
-    finally:
-        if isinstance(text, FileText):
-            text.close()
+    offset, shaper = start_of(log, options), Shaper(options)
+    end = None if options.follow else log.size()
+    while not shaper.full:
+        size = _PIECE if end is None else min(_PIECE, end - offset)
+        piece = log.read(offset, size) if size else b""
+        if piece:
+            offset += len(piece)
+            shown = shaper.shape(piece)
+            if shown:
+                yield shown
+        elif end is not None:
+            return
+        elif not await log.grown(offset):
+            end = log.size()

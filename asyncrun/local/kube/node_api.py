@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from asyncrun.local.kube.log_text import Text
 from asyncrun.local.kube.store import Store
 
 
-@runtime_checkable
-class ContainerLog(Protocol):
+class ContainerLog(Text, Protocol):
     """
     The log of one instance of a container, as it grows.
 
-    The file holds what ``/log?timestamps=true`` returns, byte for byte: lines of a stamp (RFC 3339, UTC, always 9
+    It is what ``/log?timestamps=true`` returns, byte for byte: lines of a stamp (RFC 3339, UTC, always 9
     decimals: 30 bytes), a blank, the text, and a newline. The container's last line may have no newline.
     """
 
@@ -23,21 +22,12 @@ class ContainerLog(Protocol):
     def container_id(self) -> str:
         """Of the instance, with its scheme: ``containerd://...``."""
 
-    @property
-    def path(self) -> Path:
-        """The file."""
-
-    @property
-    def rotated(self) -> bool:
-        """Whether older lines are gone from the file."""
-
     async def grown(self, offset: int) -> bool:
         """
         Wait until there is more, or never will be.
 
-        :param offset: bytes of the file that the caller has.
-        :returns: True: the file is longer than that; False: the container has ended, and the file is whole and not
-            longer than that.
+        :param offset: bytes that the caller has.
+        :returns: True: it is longer than that; False: the container has ended, and its log is whole and not longer.
         """
 
 
@@ -101,10 +91,12 @@ class ExecNode(Protocol):
         """
         Run a command with the container's environment, mounts and user.
 
+        :raises ConnectionRefusedError: the node cannot be reached.
         :raises OSError: it cannot be started; the text is the container runtime's.
         """
 
 
+@runtime_checkable
 class FaultyNode(Node, Protocol):
     """Optional: what a node can be told to do by the control endpoint."""
 

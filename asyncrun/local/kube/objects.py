@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from asyncrun.local.kube import deletion, validation
+from asyncrun.local.kube import deletion, quantities, validation
 from asyncrun.local.kube.cluster import furnish
-from asyncrun.local.kube.decoding import read_delete_options, read_object, read_patch
-from asyncrun.local.kube.defaults import default_pod, suffix
+from asyncrun.local.kube.decoding import check_delete_options, read_delete_options, read_object, read_patch
+from asyncrun.local.kube.defaults import default_pod, suffix, with_defaults, without_string_data
 from asyncrun.local.kube.patching import json_patch, merge_patch, strategic_merge_patch
-from asyncrun.local.kube.pod_validation import quantity
 from asyncrun.local.kube.query import Call
 from asyncrun.local.kube.schema import check_fields, clean
 from asyncrun.local.kube.selectors import field_selector, label_selector
@@ -78,8 +77,8 @@ class Objects:
         if call.resource.key == "pods":
             obj = self._new_pod(call, obj)
         else:
-            validation.check_metadata(call.resource, obj)
-            obj = _with_defaults(call.resource.key, obj)
+            validation.check_new(call.resource, obj)
+            obj = with_defaults(call.resource.key, obj)
         if call.query.get("dryRun") == "All":
             return {**obj, "metadata": {**obj["metadata"], "uid": str(uuid.uuid4()), "creationTimestamp": now()}}
         try:
@@ -128,7 +127,7 @@ class Objects:
             if most is None:
                 continue
             counted = [one for one in self.store.list("pods", namespace) if one["status"].get("phase") not in _FINAL]
-            if len(counted) + 1 > quantity(most):
+            if len(counted) + 1 > quantities.parse(most):
                 used = f"requested: pods=1, used: pods={len(counted)}, limited: pods={most}"
                 raise forbidden("pods", name, f"exceeded quota: {quota['metadata']['name']}, {used}")
 
@@ -138,7 +137,9 @@ class Objects:
 
         :raises ApiError: 400, 404, 409, 422.
         """
-        return self._change(call, self.get(call), read_object(call))
+        old, new = self.get(call), read_object(call)
+        validation.check_place(call, new)
+        return self._change(call, old, new)
 
     def patch(self, call: Call) -> Json:
         """
@@ -176,7 +177,8 @@ class Objects:
             if changed["spec"] != old["spec"]:
                 metadata["generation"] = old["metadata"].get("generation", 1) + 1
         else:
-            validation.check_metadata(resource, changed)
+            validation.check_update(resource, old, changed)
+            changed = without_string_data(changed) if resource.key == "secrets" else changed
         if call.query.get("dryRun") == "All":
             return changed
         return self.store.update(resource.key, changed)
@@ -195,8 +197,7 @@ class Objects:
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
     def _delete_one(self, call: Call, namespace: str, name: str, options: Json) -> Json:
-        dry = call.query.get("dryRun") == "All" or "All" in (options.get("dryRun") or ())
-        if dry:
+        if _is_dry_run(call, options):
             obj = self.store.get(call.resource.key, namespace, name)
             if obj is None:
                 raise not_found(call.resource.plural, name, call.resource.group)
@@ -239,9 +240,11 @@ class Objects:
 
         :raises ApiError: 400, 404, 409.
         """
-        body = read_object(call)
-        options: dict[str, Any] = dict(body.get("deleteOptions") or {})
-        deletion.evict(self.store, call.resource, call.namespace, call.name, options)
+        options = check_delete_options(call, read_object(call).get("deleteOptions") or {})
+        if _is_dry_run(call, options):
+            self.get(call)
+        else:
+            deletion.evict(self.store, call.resource, call.namespace, call.name, options)
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
@@ -266,20 +269,5 @@ def _changed_metadata(call: Call, old: Json, given: Json) -> Json:
     return {**{key: value for key, value in metadata.items() if key not in empty}, **kept}
 
 
-def _with_defaults(kind: str, obj: Json) -> Json:
-    if kind == "secrets":
-        import base64
-
-        data, texts = obj.get("data") or {}, obj.get("stringData") or {}
-        if not isinstance(data, dict) or not isinstance(texts, dict):
-            raise bad_request('Secret in version "v1" cannot be handled as a Secret: its data is no map')
-        data = {**data, **{key: base64.b64encode(str(value).encode()).decode() for key, value in texts.items()}}
-        rest = {key: value for key, value in obj.items() if key not in {"stringData", "data"}}
-        return {**rest, **({"data": data} if data else {}), "type": obj.get("type") or "Opaque"}
-    if kind == "resourcequotas":
-        return {**obj, "status": obj.get("status") or {}}
-    if kind == "namespaces":
-        labels = {**(obj["metadata"].get("labels") or {}), "kubernetes.io/metadata.name": obj["metadata"]["name"]}
-        metadata = {**obj["metadata"], "labels": labels}
-        return {**obj, "metadata": metadata, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
-    return obj
+def _is_dry_run(call: Call, options: Json) -> bool:
+    return call.query.get("dryRun") == "All" or "All" in (options.get("dryRun") or ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 FaultKind = Literal["status", "delay", "reset", "drop_answer", "hang", "malformed"]
 
@@ -20,7 +20,7 @@ class Fault:
         reset, not executed; ``drop_answer``: executed, then reset (a create whose answer is lost); ``hang``: no answer
         at all; ``malformed``: executed, and the JSON of the answer is cut off.
     :param path: shell pattern of the path, without the query.
-    :param status: HTTP status: 429 and 503 come as API priority and fairness words them.
+    :param status: HTTP status: a plain 429 comes as API priority and fairness words it.
     :param reason: of the Status; empty: the usual one.
     :param message: of the Status; empty: the usual one.
     :param retry_after: seconds in a ``Retry-After`` header.
@@ -30,6 +30,7 @@ class Fault:
     :param delay: seconds to wait before the request is handled (with any kind).
     :param seconds: the rule ends after that long; None is for ever.
     :param user: shell pattern of the user's name.
+    :raises ValueError: there is no such kind.
     """
 
     operation: str = "*"
@@ -45,6 +46,10 @@ class Fault:
     delay: float = 0.0
     seconds: float | None = None
     user: str = "*"
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(FaultKind):
+            raise ValueError(f"there is no fault of the kind {self.kind!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from asyncrun.local.kube.status import ApiError
+from asyncrun.local.kube.status import ApiError, bad_request
 
 MERGE_KEYS = {
     "containers": "name",
@@ -42,7 +42,11 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def strategic_merge_patch(target: Any, patch: Any) -> Any:
-    """Kubernetes's own merge patch, for the lists that matter to pods."""
+    """
+    Kubernetes's own merge patch, for the lists that matter to pods.
+
+    :raises ApiError: 400: a directive without its list.
+    """
     if not isinstance(patch, dict):
         return patch
     if patch.get("$patch") == "replace":
@@ -51,25 +55,32 @@ def strategic_merge_patch(target: Any, patch: Any) -> Any:
     for key, value in patch.items():
         if key.startswith("$deleteFromPrimitiveList/"):
             name = key.partition("/")[2]
-            merged[name] = [one for one in merged.get(name) or () if one not in value]
+            merged[name] = [one for one in merged.get(name) or () if one not in _directive(key, value)]
         elif key == "$retainKeys":
-            merged = {name: one for name, one in merged.items() if name in value}
+            merged = {name: one for name, one in merged.items() if name in _directive(key, value)}
         elif key.startswith("$"):
             continue
         elif value is None:
             merged.pop(key, None)
         elif isinstance(value, list):
-            merged[key] = _merge_list(key, merged.get(key) or [], value)
+            old = merged.get(key)
+            merged[key] = _merge_list(key, old if isinstance(old, list) else [], value)
         else:
             merged[key] = strategic_merge_patch(merged.get(key), value)
     return merged
+
+
+def _directive(name: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise bad_request(f"error decoding patch: the value of {name} is no list")
+    return value
 
 
 def _merge_list(name: str, target: list[Any], patch: list[Any]) -> list[Any]:
     if name in MERGE_LISTS:
         return [*target, *(one for one in patch if one not in target)]
     merge_key = MERGE_KEYS.get(name)
-    if merge_key is None or not all(isinstance(one, dict) for one in patch):
+    if merge_key is None or not all(isinstance(one, dict) for one in (*target, *patch)):
         return patch
     if any(one.get("$patch") == "replace" for one in patch):
         return [one for one in patch if one.get("$patch") != "replace"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 
+from asyncrun.local.kube.quantities import parse
 from asyncrun.local.kube.status import Cause
 from asyncrun.local.kube.store import Json
 
-_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LABEL_TEXT = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with"
     " an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is"
@@ -18,14 +18,6 @@ _LABEL_TEXT = (
 _CHOICES = {
     "restartPolicy": ("Always", "OnFailure", "Never"),
     "dnsPolicy": ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
-}
-_SCALE = {
-    "n": Decimal("1e-9"),
-    "u": Decimal("1e-6"),
-    "m": Decimal("1e-3"),
-    "": Decimal(1),
-    **{letter: Decimal(1000) ** power for power, letter in enumerate("kMGTPE", 1)},
-    **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)},
 }
 
 
@@ -57,7 +49,7 @@ def _volume_causes(volumes: list[Json]) -> Iterator[Cause]:
         field, name = f"spec.volumes[{at}]", volume.get("name", "")
         if not name:
             yield Cause.required(f"{field}.name")
-        elif not _LABEL.match(name) or len(name) > 63:
+        elif not _LABEL.fullmatch(name) or len(name) > 63:
             yield Cause.invalid(f"{field}.name", name, _LABEL_TEXT)
         elif name in seen:
             yield Cause.duplicate(f"{field}.name", name)
@@ -71,7 +63,7 @@ def _container_causes(field: str, container: Json, names: set[str], volumes: set
     name = container.get("name") or ""
     if not name:
         yield Cause.required(f"{field}.name")
-    elif not _LABEL.match(name):
+    elif not _LABEL.fullmatch(name):
         yield Cause.invalid(f"{field}.name", name, _LABEL_TEXT)
     elif len(name) > 63:
         yield Cause.invalid(f"{field}.name", name, "must be no more than 63 bytes")
@@ -96,7 +88,7 @@ def _variable_causes(field: str, variable: Json) -> Iterator[Cause]:
     name = variable.get("name") or ""
     if not name:
         yield Cause.required(f"{field}.name")
-    elif "=" in name or not name.isprintable():
+    elif "=" in name or not (name.isascii() and name.isprintable()):
         text = "a valid environment variable name must consist only of printable ASCII characters other than '='"
         yield Cause.invalid(f"{field}.name", name, text)
     source = variable.get("valueFrom")
@@ -128,17 +120,6 @@ def _resource_causes(field: str, resources: Json) -> Iterator[Cause]:
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
     for name, request in requests.items():
         limit = limits.get(name)
-        if limit is not None and quantity(request) > quantity(limit):
+        if limit is not None and parse(request) > parse(limit):
             detail = f"must be less than or equal to {name} limit of {limit}"
             yield Cause.invalid(f"{field}.requests", str(request), detail)
-
-
-def quantity(text: str) -> Decimal:
-    """``1500m``, ``256Mi``, ``2`` as a number."""
-    match = re.match(r"^([+-]?[0-9.]+)([a-zA-Z]*)([+-]?\d*)$", str(text))
-    if match is None:
-        return Decimal(0)
-    number, unit, exponent = match.groups()
-    if unit in {"e", "E"} and exponent:
-        return Decimal(f"{number}e{exponent}")
-    return Decimal(number) * _SCALE.get(unit, Decimal(1))

@@ -11,7 +11,7 @@ from asyncrun.local.kube.access import Identity
 from asyncrun.local.kube.resources import Resource
 from asyncrun.local.kube.status import ApiError, Cause, bad_request, invalid
 
-_INTEGER = re.compile(r"^[+-]?[0-9]+$")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def integer(query: Mapping[str, str], name: str) -> int | None:
     text = query.get(name, "")
     if not text:
         return None
-    if not _INTEGER.match(text):
+    if not _INTEGER.fullmatch(text):
         raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
     if not -(1 << 63) <= int(text) < 1 << 63:
         raise bad_request(f'strconv.ParseInt: parsing "{text}": value out of range')

@@ -61,9 +61,7 @@ RESOURCES = (
     ),
     Resource("resourcequotas", "ResourceQuota", short=("quota",)),
     Resource("secrets", "Secret"),
-    Resource(
-        "serviceaccounts", "ServiceAccount", short=("sa",), subresources=(("token", "TokenRequest", ("create",)),)
-    ),
+    Resource("serviceaccounts", "ServiceAccount", short=("sa",)),
     Resource("services", "Service", short=("svc",), categories=("all",)),
     Resource("events", "Event", group="events.k8s.io", short=("ev",)),
     Resource("leases", "Lease", group="coordination.k8s.io"),
@@ -93,6 +91,7 @@ RESOURCES = (
 )
 
 _BY_NAME = {(one.group, one.plural): one for one in RESOURCES}
+_BY_KIND = {one.kind: one for one in RESOURCES if not one.group}
 GROUPS = tuple(dict.fromkeys(one.group for one in RESOURCES if one.group))
 
 VERSION = {
@@ -118,9 +117,13 @@ def find(group: str, version: str, plural: str) -> Resource | None:
     return found if found is not None and found.version == version else None
 
 
-def of_kind(kind: str) -> Resource | None:
-    """The resource of the core group with that kind."""
-    return next((one for one in RESOURCES if one.kind == kind and not one.group), None)
+def of_kind(kind: str) -> Resource:
+    """
+    The resource of the core group with that kind.
+
+    :raises KeyError: there is none.
+    """
+    return _BY_KIND[kind]
 
 
 def api_versions(address: str) -> dict[str, Any]:

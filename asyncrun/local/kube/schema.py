@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from asyncrun.local.kube.fields import TYPES
+from asyncrun.local.kube.quantities import parse
 from asyncrun.local.kube.query import Call
 from asyncrun.local.kube.status import ApiError, bad_request
 from asyncrun.local.kube.store import Json
 
 _GO = {"s": "string", "i": "int64", "b": "bool", "t": "string"}
-_QUANTITY = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?$")
 
 
 def check_fields(call: Call, obj: Json) -> None:
@@ -32,7 +31,7 @@ def check_fields(call: Call, obj: Json) -> None:
         else:
             metadata = obj.get("metadata")
             unknown = list(_check("ObjectMeta", metadata, "metadata", "metadata", kind)) if metadata else []
-    except _WrongType as error:
+    except _Unreadable as error:
         raise bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {error}') from None
     mode = call.query.get("fieldValidation") or "Warn"
     if not unknown or mode == "Ignore":
@@ -45,7 +44,11 @@ def check_fields(call: Call, obj: Json) -> None:
 
 
 def clean(call: Call, obj: Json) -> Json:
-    """The object as Go would decode it: a null is as good as nothing, or as an empty value in a list or map."""
+    """
+    The object as Go would decode it.
+
+    What its type does not have is dropped; a null is as good as nothing, or as an empty value in a list or map.
+    """
     if call.resource.key == "pods" and not call.subresource:
         return dict(_clean("Pod", obj))
     metadata = _clean("ObjectMeta", obj.get("metadata") or {})
@@ -55,8 +58,8 @@ def clean(call: Call, obj: Json) -> Json:
 def _clean(code: str, value: Any) -> Any:
     if code in TYPES:
         fields = TYPES[code]
-        shown = value or {}
-        return {key: _clean(fields.get(key, "o"), one) for key, one in shown.items() if one is not None}
+        known = {key: one for key, one in (value or {}).items() if key in fields and one is not None}
+        return {key: _clean(fields[key], one) for key, one in known.items()}
     if code[0] == "[":
         return [_clean(code[1:-1], one) for one in value]
     if code[0] == "{":
@@ -66,14 +69,14 @@ def _clean(code: str, value: Any) -> Any:
     return value
 
 
-class _WrongType(Exception):
+class _Unreadable(Exception):
     """In the words of Go's JSON decoder."""
 
-    def __init__(self, value: Any, owner: str, path: str, code: str) -> None:
-        target = _go_type(code)
-        super().__init__(
-            f"json: cannot unmarshal {_json_type(value)} into Go struct field {owner}.{path} of type {target}"
-        )
+
+def _wrong_type(value: Any, owner: str, path: str, code: str) -> _Unreadable:
+    literal = f" {value}" if code == "i" and isinstance(value, float) else ""
+    what = f"{_json_type(value)}{literal} into Go struct field {owner}.{path} of type {_go_type(code)}"
+    return _Unreadable(f"json: cannot unmarshal {what}")
 
 
 def _walk(kind: str, value: Json, place: str, path: str) -> Iterator[str]:
@@ -95,7 +98,7 @@ def _walk(kind: str, value: Json, place: str, path: str) -> Iterator[str]:
 
 def _check(code: str, value: Any, place: str, path: str, owner: str) -> Iterator[str]:
     if not _fits(code, value):
-        raise _WrongType(value, owner, path, code)
+        raise _wrong_type(value, owner, path, code)
     if code in TYPES:
         yield from _walk(code, value, place, path)
     elif code[0] in "[{":
@@ -104,18 +107,11 @@ def _check(code: str, value: Any, place: str, path: str, owner: str) -> Iterator
             if one is not None:
                 here = f"{place}[{key}]" if code[0] == "[" else f"{place}.{key}"
                 yield from _check(code[1:-1], one, here, path, owner)
-    elif code == "q" and not _QUANTITY.match(str(value)):
-        raise _BadQuantity
-
-
-class _BadQuantity(_WrongType):
-    """What a quantity must look like."""
-
-    def __init__(self) -> None:
-        Exception.__init__(
-            self,
-            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
-        )
+    elif code == "q":
+        try:
+            parse(value)
+        except ValueError as error:
+            raise _Unreadable(str(error)) from None
 
 
 def _fits(code: str, value: Any) -> bool:
@@ -125,7 +121,7 @@ def _fits(code: str, value: Any) -> bool:
         "s": (str,),
         "t": (str,),
         "b": (),
-        "i": (int, float),
+        "i": (int,),  # Go takes no 30.0 for an int64
         "q": (str, int, float),
         "o": (object,),
         "[": (list,),

@@ -116,14 +116,15 @@ class _PlayedPod:
             log.end(time.time())
 
     def delete(self) -> None:
-        """Its containers end at once, with 143."""
+        """Its containers end at once, those that still run with 143."""
         if not self._deleting:
             self._deleting = True
             for name, state in self._states.items():
                 if "running" in state:
                     self._cut_short = True
                     self._end(name, 143)
-            phase = "Failed" if self.logs else "Pending"
+            succeeded = all(self._exit_codes.get(name) == 0 for name in self._mains)
+            phase = "Pending" if not self.logs else "Succeeded" if succeeded else "Failed"
             self._wheel.at(self._script.status_delay, lambda: self._write(phase))
             self._wheel.at(self._script.status_delay + 0.1, self._remove)
 

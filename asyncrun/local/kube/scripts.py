@@ -10,7 +10,10 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import cache
+from typing import Any, get_type_hints
+
+import msgspec
 
 from asyncrun.local.kube.changes import Json
 
@@ -23,6 +26,7 @@ class Script:
     """
     What a pod does, from its annotation (JSON with these names).
 
+
     :param start: seconds from the pod's creation until its containers run.
     :param lines: how many each container writes.
     :param interval: seconds between two lines (bursts).
@@ -33,6 +37,7 @@ class Script:
     :param run: seconds the containers run; None: until the last line.
     :param status_delay: seconds from a container's end until the status says so (real: 0.2 to 2).
     :param final_delay: seconds from that until the phase is final (real: 1 to 2).
+    :raises ValueError: that cannot be played: a value of another type, bursts of no line.
     """
 
     start: float = 0.1
@@ -45,6 +50,15 @@ class Script:
     run: float | None = None
     status_delay: float = 0.2
     final_delay: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, kind in _types().items():
+            try:
+                msgspec.convert(getattr(self, name), kind)
+            except msgspec.ValidationError as error:
+                raise ValueError(f"{name} of a script: {error}") from error
+        if self.burst < 1:
+            raise ValueError(f"burst of a script: {self.burst} is less than 1")
 
     @classmethod
     def of(cls, pod: Json, usual: Script) -> Script:
@@ -63,6 +77,11 @@ class Script:
         return max(0, (self.lines - 1) // self.burst) * self.interval
 
 
+@cache
+def _types() -> dict[str, Any]:
+    return get_type_hints(Script)
+
+
 class ScriptedLog:
     """
     A log that is computed where it is read: all its lines have the same length.
@@ -70,11 +89,8 @@ class ScriptedLog:
     :param started: UNIX time of the container's start.
     """
 
-    rotated = False
-
     def __init__(self, wheel: Wheel, script: Script, name: str, started: float) -> None:
         self.container_id = f"containerd://{uuid.uuid4().hex}{uuid.uuid4().hex}"
-        self.path = Path("/dev/null")
         self._wheel, self._script, self._name, self._started = wheel, script, name, started
         self._text = script.text.encode()
         self._line = _STAMP + 1 + (len(self._text) or max(script.size, 12)) + 1

@@ -61,12 +61,13 @@ class KubeServer:
         self.traffic = Traffic()
         self.port = 0
         self._certificate = certificate
-        self._objects = Objects(store, self._later, self.options.foreground_delay)
+        self._objects = Objects(store, self.later, self.options.foreground_delay)
         self._verbs = Verbs(store, node, self._objects, self.traffic, self.options)
         self._web: web.Server | None = None
         self._listener: asyncio.Server | None = None
         self._held: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
+        self._accept_timer: asyncio.TimerHandle | None = None
         self._timers: set[asyncio.TimerHandle] = set()
 
     @property
@@ -88,6 +89,7 @@ class KubeServer:
             await self.node.start(self.store)
         except BaseException:
             await self._stop_listening()
+            await self.node.stop()  # what of it had begun
             raise
         if self.options.heartbeat:
             self._beat()
@@ -96,13 +98,15 @@ class KubeServer:
     async def __aexit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        await self._stop_listening()
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
-        if self._accepting is not None:
-            await self._accepting
-        await self.node.stop()
+        try:
+            if self._accepting is not None:
+                await self._accepting
+        finally:
+            await self._stop_listening()
+            await self.node.stop()
 
     async def _stop_listening(self) -> None:
         assert self._web is not None
@@ -113,7 +117,8 @@ class KubeServer:
             self._held.close()
 
     async def accept(self) -> None:
-        """Listen (again)."""
+        """Listen (again); `accept_in` is forgotten."""
+        self._forget_accept()
         if self._listener is None:
             assert self._web is not None
             held, self._held = self._held or self._bind(), None
@@ -126,12 +131,17 @@ class KubeServer:
         return self._web()
 
     def accept_in(self, seconds: float) -> None:
-        """Listen again in a while."""
+        """Listen again in a while, unless `accept` or `refuse` comes before."""
 
         def accept() -> None:
             self._accepting = asyncio.get_running_loop().create_task(self.accept(), name="embedded kubernetes: accept")
 
-        self._later(seconds, accept)
+        self._forget_accept()
+        self._accept_timer = self.later(seconds, accept)
+
+    def _forget_accept(self) -> None:
+        if self._accept_timer is not None:
+            self._accept_timer.cancel()
 
     def refuse(self, *, connections: bool = True) -> None:
         """
@@ -139,6 +149,7 @@ class KubeServer:
 
         :param connections: break those that are open, too.
         """
+        self._forget_accept()
         if self._listener is not None:
             self._close_listener()
             self._held = self._bind()  # keeps the port; without listening, connections to it are refused
@@ -160,26 +171,29 @@ class KubeServer:
     def _bind(self) -> socket.socket:
         bound = socket.socket()
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(("127.0.0.1", self.port or self.options.port))
+        try:
+            bound.bind(("127.0.0.1", self.port or self.options.port))
+        except OSError:
+            bound.close()
+            raise
         bound.setblocking(False)
         self.port = bound.getsockname()[1]
         return bound
 
-    def later(self, seconds: float, called: Callable[[], None]) -> None:
+    def later(self, seconds: float, called: Callable[[], None]) -> asyncio.TimerHandle:
         """Call something in a while, unless the server has stopped by then."""
-        self._later(seconds, called)
 
-    def _later(self, seconds: float, called: Callable[[], None]) -> None:
         def run() -> None:
             self._timers.discard(timer)
             called()
 
         timer = asyncio.get_running_loop().call_later(seconds, run)
-        self._timers.add(timer)
+        self._timers = {timer, *(one for one in self._timers if not one.cancelled())}
+        return timer
 
     def _beat(self) -> None:
         self.store.tick()
-        self._later(self.options.heartbeat, self._beat)
+        self.later(self.options.heartbeat, self._beat)
 
     def _request(self, message: RawRequestMessage, payload: Any, protocol: Any, writer: Any, task: Any) -> BaseRequest:
         loop = asyncio.get_running_loop()
@@ -196,10 +210,10 @@ class KubeServer:
             if request.transport is not None and not request.transport.is_closing():
                 raise
             return web.Response(status=499)  # nobody is there to read it, and raised it would be logged as an error
-        except asyncio.CancelledError:
-            raise
         except Exception as error:  # noqa: BLE001  # top of a request: the server must go on, and the client be told
             traceback.print_exc(file=sys.stderr)
+            if request.writer.output_size and request.transport is not None:
+                request.transport.abort()  # a second answer in the midst of the first would not be understood
             return answer_error(ApiError(500, "InternalError", f"Internal error occurred: {error!r}"))
 
     async def _answer(self, request: BaseRequest) -> web.StreamResponse:
@@ -212,7 +226,10 @@ class KubeServer:
         special = None if refused else other_path(request.path, identity, address, accept)
         if special is not None:
             return special
-        call = read_call(request, identity)
+        try:
+            call = read_call(request, identity)
+        except (ApiError, PageNotFound) as error:
+            raise (refused or error) from None  # who asks comes before what is asked for
         with self.traffic.request(call) as entry:
             try:
                 if refused is not None:

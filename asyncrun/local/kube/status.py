@@ -101,6 +101,12 @@ def no_such_resource() -> ApiError:
     return ApiError(404, "NotFound", "the server could not find the requested resource", {})
 
 
+def method_not_allowed() -> ApiError:
+    """405."""
+    message = "the server does not allow this method on the requested resource"
+    return ApiError(405, "MethodNotAllowed", message, {})
+
+
 def already_exists(plural: str, name: str, group: str = "") -> ApiError:
     """409 of a create."""
     message = f'{_qualified(plural, group)} "{name}" already exists'

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 
 from asyncrun.local.kube.changes import (
     AlreadyExists,
@@ -60,7 +60,6 @@ class Store:
         self.event_names: dict[tuple[str, ...], str] = {}
         self._history = history
         self._kinds: dict[str, KindLog] = {}
-        self._removed: list[Callable[[str, Json], None]] = []
 
     def _log(self, kind: str) -> KindLog:
         log = self._kinds.get(kind)
@@ -89,10 +88,8 @@ class Store:
         return self._log(kind).objects.get((namespace, name))
 
     def list(self, kind: str, namespace: str | None = None) -> Objects:
-        """All objects of that kind, by namespace and name; None is every namespace."""
-        objects = self._log(kind).objects
-        keys = sorted(objects) if namespace is None else sorted(key for key in objects if key[0] == namespace)
-        return [objects[key] for key in keys]
+        """All objects of that kind, in the order of `place`; None is every namespace."""
+        return _in_order(self._log(kind).objects, namespace)
 
     def update(self, kind: str, obj: Json) -> Json:
         """
@@ -114,10 +111,10 @@ class Store:
         metadata = same["metadata"]
         over = metadata.get("deletionGracePeriodSeconds") == 0 and not metadata.get("finalizers")
         if over and old["metadata"].get("deletionGracePeriodSeconds") == 0:
-            self._drop(log, kind, key, old)  # the change itself is never seen (trace g8_delete_with_finalizer)
+            self._drop(log, key, old)  # the change itself is never seen (trace g8_delete_with_finalizer)
             return same
         new = self._put(log, key, "MODIFIED", same, old)
-        return self._drop(log, kind, key, new) if over else new
+        return self._drop(log, key, new) if over else new
 
     def remove(self, kind: str, namespace: str, name: str) -> Json:
         """
@@ -135,17 +132,18 @@ class Store:
             raise NotFound(name)
         metadata = old["metadata"]
         if not metadata.get("finalizers") and (kind != "pods" or metadata.get("deletionGracePeriodSeconds") == 0):
-            return self._drop(log, kind, key, old)
-        marks: Json = {"deletionTimestamp": now(), "deletionGracePeriodSeconds": 0}
+            return self._drop(log, key, old)
+        # The earlier of both: a deletion that has begun is not put off by being asked for again.
+        marks: Json = {
+            "deletionTimestamp": min(metadata.get("deletionTimestamp", now()), now()),
+            "deletionGracePeriodSeconds": 0,
+        }
         if "deletionTimestamp" not in metadata and "generation" in metadata:
             marks["generation"] = metadata["generation"] + 1
         return self.update(kind, {**old, "metadata": {**metadata, **marks}})
 
-    def _drop(self, log: KindLog, kind: str, key: tuple[str, str], old: Json) -> Json:
-        removed = self._put(log, key, "DELETED", old, old)
-        for called in self._removed:
-            called(kind, removed)
-        return removed
+    def _drop(self, log: KindLog, key: tuple[str, str], old: Json) -> Json:
+        return self._put(log, key, "DELETED", old, old)
 
     def list_at(self, kind: str, namespace: str | None, revision: int) -> Objects:
         """
@@ -165,8 +163,7 @@ class Store:
                 del objects[key]
             else:
                 objects[key] = change.previous
-        keys = sorted(key for key in objects if namespace is None or key[0] == namespace)
-        return [objects[key] for key in keys]
+        return _in_order(objects, namespace)
 
     def subscribe(self, kind: str, topic: str = "") -> Subscription:
         """Read the changes of that kind from now on; ``topic``: see `Subscription`."""
@@ -201,10 +198,6 @@ class Store:
         self.revision += 1
         return self.revision
 
-    def on_removed(self, called: Callable[[str, Json], None]) -> None:
-        """Have ``called`` with the kind and the object of each removal, at once."""
-        self._removed.append(called)
-
     def _put(self, log: KindLog, key: tuple[str, str], type: ChangeType, obj: Json, old: Json | None) -> Json:  # noqa: A002
         self.revision += 1
         new = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.revision)}}
@@ -219,6 +212,19 @@ class Store:
 
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._kinds))
+
+
+def place(obj: Json) -> str:
+    """
+    Where it stands in a list of its kind.
+
+    ``NAMESPACE/NAME``, by which etcd sorts: ``a-b/x`` comes before ``a/x``, and the pages of a list follow that.
+    """
+    return "/".join(_key(obj))
+
+
+def _in_order(objects: Mapping[tuple[str, str], Json], namespace: str | None) -> Objects:
+    return sorted((one for key, one in objects.items() if namespace is None or key[0] == namespace), key=place)
 
 
 def _key(obj: Json) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from asyncrun.local.kube.node_api import ContainerLog, Node
 from asyncrun.local.kube.objects import Objects
 from asyncrun.local.kube.options import EmbeddedKubeOptions
 from asyncrun.local.kube.query import Call
-from asyncrun.local.kube.status import ApiError, no_such_resource
+from asyncrun.local.kube.status import ApiError, method_not_allowed, no_such_resource
 from asyncrun.local.kube.store import Store, TooOld
 from asyncrun.local.kube.watching import Watch, too_old_line
 
@@ -39,7 +39,6 @@ class Verbs:
         self, store: Store, node: Node, objects: Objects, traffic: Traffic, options: EmbeddedKubeOptions
     ) -> None:
         self.kubelet = Kubelet(node)
-        self._node = node
         self._store, self._objects, self._traffic, self._options = store, objects, traffic, options
 
     async def carry_out(self, request: BaseRequest, call: Call) -> web.StreamResponse:
@@ -48,6 +47,7 @@ class Verbs:
 
         :raises ApiError: what the client is refused.
         """
+        _check_method(call)
         if call.verb == "watch":
             return await self._watch(request, call)
         if call.verb not in {"get", "list"}:
@@ -69,9 +69,7 @@ class Verbs:
             return answer_list(call.resource, removed, {"resourceVersion": str(self._store.revision)}, form)
         if call.verb == "create":
             if call.name:
-                raise ApiError(
-                    405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
-                )
+                raise method_not_allowed()
             return answer_object(call.resource, self._objects.create(call), form, 201, call.warnings)
         done = {
             "get": self._objects.get,
@@ -82,16 +80,11 @@ class Verbs:
         return answer_object(call.resource, done, form, 200, call.warnings)
 
     async def _subresource(self, request: BaseRequest, call: Call) -> web.StreamResponse:
-        which = (call.resource.key, call.subresource, call.verb)
-        if which == ("pods", "log", "get"):
+        if call.subresource == "log":
             return await self._log(request, call)
-        if which == ("pods", "eviction", "create"):
-            return json_answer(self._objects.evict(call), 201)
-        if which[:2] == ("pods", "exec"):
-            return await execute(request, call, self._node, self._objects.get(call))
-        if which[:2] in {("pods", "attach"), ("pods", "portforward")}:
-            raise ApiError(501, "NotImplemented", f"{call.subresource} is not imitated by the embedded Kubernetes")
-        raise no_such_resource()
+        if call.subresource == "exec":
+            return await execute(request, call, self.kubelet, self._objects.get(call))
+        return json_answer(self._objects.evict(call), 201)
 
     async def _watch(self, request: BaseRequest, call: Call) -> web.StreamResponse:
         show = shower(call.resource, wants(call.accept))
@@ -170,6 +163,23 @@ class Verbs:
         except TimeoutError:
             pass  # cut by the control endpoint, cleanly
         return response
+
+
+def _check_method(call: Call) -> None:
+    """
+    Whether that can be done to such objects at all.
+
+    :raises ApiError: 404, 405, or 501 for what is not imitated.
+    """
+    verbs: tuple[str, ...] | None = call.resource.verbs
+    if call.subresource:
+        verbs = next((one for name, _, one in call.resource.subresources if name == call.subresource), None)
+        if call.resource.key == "pods" and call.subresource in {"attach", "portforward"}:
+            raise ApiError(501, "NotImplemented", f"{call.subresource} is not imitated by the embedded Kubernetes")
+    if verbs is None:
+        raise no_such_resource()
+    if call.verb not in verbs:
+        raise method_not_allowed()
 
 
 async def _with_body(request: BaseRequest, call: Call) -> Call:

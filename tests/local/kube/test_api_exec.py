@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +14,17 @@ import pytest
 from aiohttp import WSMsgType
 
 from asyncrun.local.kube.scripted import Script, ScriptedNode
+from asyncrun.local.kube.server import KubeServer
 from tests.local.kube.conftest import Kube, MakeKube
 from tests.local.kube.test_api_pods import PODS, settled
 from tests.support.traces import trace
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": base64.b64encode(b"0123456789abcdef").decode(),
+}
 
 
 class ShellNode(ScriptedNode):
@@ -143,3 +152,61 @@ async def test_a_node_that_cannot_says_so(make_kube: MakeKube) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await kube.http.ws_connect(f"{kube.server.url}{PODS}/u-exec/exec?command=x", headers=headers)
     assert refused.value.status == 501
+
+
+class HangingUp(ShellNode):
+    """Its client goes while the command starts."""
+
+    def __init__(self) -> None:
+        super().__init__(Script(start=0, run=3600))
+        self.server: KubeServer | None = None
+
+    async def exec(
+        self, pod_uid: str, container: str, command: Sequence[str], *, stdin: bool
+    ) -> asyncio.subprocess.Process:
+        started = await super().exec(pod_uid, container, command, stdin=stdin)
+        assert self.server is not None
+        self.server.abort_connections()
+        return started
+
+
+async def test_a_client_that_goes_before_the_connection_is_open_ends_the_command(make_kube: MakeKube) -> None:
+    node = HangingUp()
+    kube = await make_kube(node)
+    node.server = kube.server
+    await kube.create("a")
+    await settled(kube, "a", "Running")
+    headers = {"Authorization": f"Bearer {kube.token}"}
+    with pytest.raises(aiohttp.ClientError):
+        await kube.http.ws_connect(f"{kube.server.url}{PODS}/a/exec?command=sleep&command=60", headers=headers)
+    assert node.started
+    for started in node.started:  # a client may try again
+        try:
+            assert await asyncio.wait_for(started.wait(), 5) == -9
+        finally:
+            if started.returncode is None:
+                started.kill()
+
+
+async def test_a_command_that_reads_no_more_still_ends_with_its_client(kube: Kube) -> None:
+    command = "command=sh&command=-c&command=exec+0%3C%26-%3B+echo+deaf%3B+exec+sleep+60"
+    headers = {"Authorization": f"Bearer {kube.token}"}
+    async with asyncio.timeout(5):
+        url = f"{kube.server.url}{PODS}/u-exec/exec?{command}&stdin=true"
+        async with kube.http.ws_connect(url, headers=headers) as socket:
+            while (await socket.receive()).data != b"\x01deaf\n":
+                pass
+            for _ in range(3):
+                await socket.send_bytes(b"\x00" + b"x" * 100_000)
+                await asyncio.sleep(0.05)
+        node = kube.server.node
+        assert isinstance(node, ShellNode)
+        assert await node.started[-1].wait() == -9
+
+
+async def test_a_kubelet_that_is_down_runs_no_commands(kube: Kube) -> None:
+    kube.server.verbs.kubelet.down(60)
+    path = f"{PODS}/u-exec/exec?command=true"
+    why = "error dialing backend: dial tcp 127.0.0.1:10250: connect: connection refused"
+    status, answer = await kube.ask("GET", path, headers=UPGRADE)
+    assert (status, answer["message"]) == (500, why)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncrun.local.kube.log_text import FileText, LogOptions, Shaper, start_of
+from asyncrun.local.kube.log_text import LogOptions, Shaper, start_of
 from asyncrun.local.kube.scripted import ANNOTATION, Script, ScriptedNode
 from asyncrun.local.kube.store import Store
 from tests.local.kube.conftest import Kube, MakeKube, pod_manifest
@@ -30,19 +30,24 @@ async def running(kube: Kube, name: str, **values: Any) -> None:
 
 
 class Log:
-    """A log file of our own: a line every half second from 12:00:00 on, the last one without an end."""
+    """A log of our own: a line every half second from 12:00:00 on, the last one without an end."""
 
     container_id = "containerd://abc"
-    rotated = False
 
-    def __init__(self, path: Path, texts: list[bytes]) -> None:
-        self.path = path
+    def __init__(self, texts: list[bytes]) -> None:
         start = datetime(2026, 11, 21, 12, tzinfo=UTC)
         self.lines = [
             f"{start + timedelta(seconds=at / 2):%Y-%m-%dT%H:%M:%S}.{at % 2 * 500_000_000:09d}Z ".encode() + text
             for at, text in enumerate(texts)
         ]
-        path.write_bytes(b"\n".join(self.lines))
+        self.data = b"\n".join(self.lines)
+
+    def size(self) -> int:
+        return len(self.data)
+
+    def read(self, offset: int, size: int) -> bytes:
+        assert offset >= 0  # a file could not be read there
+        return self.data[offset : offset + size]
 
     async def grown(self, offset: int) -> bool:
         return False
@@ -54,26 +59,21 @@ def options(**query: str) -> LogOptions:
 
 def read(log: Log, **query: str) -> bytes:
     asked = options(**query)
-    text = FileText(log.path)
-    try:
-        start = start_of(text, asked)
-        return Shaper(asked).shape(text.read(start, 1 << 24))
-    finally:
-        text.close()
+    return Shaper(asked).shape(log.read(start_of(log, asked), 1 << 24))
 
 
 ODD = [b"first", b"", b"\xff\x00 odd", b"long " + b"x" * 150_000, b"fifth", b"last"]
 
 
-def test_stamps_are_cut_off_unless_they_are_wanted(tmp_path: Path) -> None:
-    log = Log(tmp_path / "log", ODD)
+def test_stamps_are_cut_off_unless_they_are_wanted() -> None:
+    log = Log(ODD)
     assert read(log) == b"\n".join(ODD)
     assert read(log, timestamps="true") == b"\n".join(log.lines)
 
 
 @pytest.mark.parametrize("lines", range(8))
-def test_the_last_lines(tmp_path: Path, lines: int) -> None:
-    log = Log(tmp_path / "log", ODD)
+def test_the_last_lines(lines: int) -> None:
+    log = Log(ODD)
     expected = b"\n".join(ODD[max(0, len(ODD) - lines) :]) if lines else b""
     assert read(log, tailLines=str(lines)) == expected
 
@@ -92,7 +92,7 @@ def test_the_last_lines(tmp_path: Path, lines: int) -> None:
 )
 def test_since_counts_whole_seconds(tmp_path: Path, since: str, first: int) -> None:
     """Trace l3_sincetime: the fraction is ignored."""
-    log = Log(tmp_path / "log", ODD)
+    log = Log(ODD)
     assert read(log, sinceTime=f"2026-11-21T{since}") == b"\n".join(ODD[first:])
 
 
@@ -101,16 +101,11 @@ def test_since_counts_whole_seconds(tmp_path: Path, since: str, first: int) -> N
     second=st.integers(-1, 16),
     cuts=st.lists(st.integers(1, 50), min_size=1),
 )
-def test_any_piece_of_any_log_is_cut_alike(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[bytes], second: int, cuts: list[int]
-) -> None:
-    log = Log(tmp_path_factory.mktemp("log") / "log", texts)
+def test_any_piece_of_any_log_is_cut_alike(texts: list[bytes], second: int, cuts: list[int]) -> None:
+    log = Log(texts)
     moment = datetime(2026, 11, 21, 12, tzinfo=UTC) + timedelta(seconds=second)
     asked = options(sinceTime=f"{moment:%Y-%m-%dT%H:%M:%SZ}")
-    text = FileText(log.path)
-    start = start_of(text, asked)
-    text.close()
-    data = log.path.read_bytes()[start:]
+    data = log.data[start_of(log, asked) :]
     shaper = Shaper(asked)
     shown = b""
     at = 0

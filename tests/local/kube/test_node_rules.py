@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from asyncrun.local.kube.node import NodeOptions, images, quantities, status
+from asyncrun.local.kube import quantities
+from asyncrun.local.kube.node import NodeOptions, images, status
 from asyncrun.local.kube.node.container import Container
 from asyncrun.local.kube.node.environment import expand
 from asyncrun.local.kube.node.options import Delays, ImageFault
-from asyncrun.local.kube.node.scheduling import Rules
+from asyncrun.local.kube.node.scheduling import Rules, requests
 from asyncrun.local.kube.node.worker import duration
 
 
@@ -24,9 +25,14 @@ from asyncrun.local.kube.node.worker import duration
         ("1k", 1000),
         ("1e3", 1000),
         ("2Gi", 2 << 30),
+        ("1E", 10**18),
+        ("1E3", 1000),
+        ("-.5", Fraction(-1, 2)),
+        (2, 2),
+        (1e-05, Fraction(1, 100_000)),
     ],
 )
-def test_quantities(text: str, number: Fraction) -> None:
+def test_quantities(text: str | float, number: Fraction) -> None:
     assert quantities.parse(text) == number
 
 
@@ -34,8 +40,12 @@ def test_sums_of_quantities_stay_as_written_where_there_is_one() -> None:
     parts = [{"cpu": "500m", "memory": "0.5Gi"}, {"cpu": "1"}]
     assert quantities.summed(parts) == {"cpu": "1500m", "memory": "0.5Gi"}
     assert quantities.summed([{"memory": "20Mi"}, {"memory": "1Gi"}]) == {"memory": "1044Mi"}
-    with pytest.raises(ValueError, match="Invalid"):
-        quantities.parse("many")
+
+
+@pytest.mark.parametrize("text", ["many", "", "1/2", "1_0", " 1", "1\n", "1Kib", "1e9999999999", "-"])
+def test_what_is_no_quantity(text: str) -> None:
+    with pytest.raises(ValueError, match="quantities must match the regular expression"):
+        quantities.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +117,18 @@ def test_more_than_the_node_has_never_fits() -> None:
         "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory. no new claims to deallocate, "
         "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
     )
+
+
+def test_sidecars_need_room_beside_the_others() -> None:
+    def wants(cpu: str, **more: Any) -> dict[str, Any]:
+        return {"resources": {"requests": {"cpu": cpu}}, **more}
+
+    sidecar = wants("2", restartPolicy="Always")
+    spec = {"containers": [wants("1"), wants("1")], "initContainers": [wants("3"), sidecar]}
+    assert requests(spec) == {"cpu": 4}
+    assert requests({**spec, "initContainers": [sidecar, wants("3")]}) == {"cpu": 5}
+    assert requests({**spec, "initContainers": [wants("5"), sidecar]}) == {"cpu": 5}
+    assert requests({"containers": [{}]}) == {}
 
 
 def container(kind: Any, what: str, *, last: bool = False) -> Container:

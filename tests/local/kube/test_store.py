@@ -135,9 +135,13 @@ async def test_a_waiting_subscriber_can_be_cancelled() -> None:
 def test_events_that_repeat_are_counted() -> None:
     store = Store()
     about = store.create("pods", pod("a"))
-    first = record_event(store, about, "BackOff", "Normal", "Back-off pulling image", container="main")
-    again = record_event(store, about, "BackOff", "Normal", "Back-off pulling image", container="main")
-    other = record_event(store, about, "Failed", "Warning", "Error: ErrImagePull", container="main")
+    first = record_event(
+        store, about, "BackOff", "Normal", "Back-off pulling image", field_path="spec.containers{main}"
+    )
+    again = record_event(
+        store, about, "BackOff", "Normal", "Back-off pulling image", field_path="spec.containers{main}"
+    )
+    other = record_event(store, about, "Failed", "Warning", "Error: ErrImagePull", field_path="spec.containers{main}")
     assert first["count"] == 1
     assert again["count"] == 2
     assert again["metadata"]["name"] == first["metadata"]["name"]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
-from asyncrun.local.kube.node import quantities
+from asyncrun.local.kube import quantities
 from asyncrun.local.kube.store import Json, Store
 
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")

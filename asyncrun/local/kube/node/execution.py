@@ -9,19 +9,25 @@ import os
 import socket
 from typing import Any, BinaryIO
 
+_Output = tuple[asyncio.StreamReader, asyncio.ReadTransport]
+
 
 class Execution:
-    """A ``Started``: the command with its streams."""
+    """
+    A ``Started``: the command with its streams.
+
+    :param outputs: its output and its other output, each with the pipe that it comes through.
+    """
 
     def __init__(
         self,
         link: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         stdin: asyncio.StreamWriter | None,
-        outputs: tuple[asyncio.StreamReader, asyncio.StreamReader],
+        outputs: tuple[_Output, _Output],
     ) -> None:
         self._reader, self._writer = link
         self._stdin = stdin
-        self._stdout, self._stderr = outputs
+        self._outputs = outputs
 
     @property
     def stdin(self) -> asyncio.StreamWriter | None:
@@ -31,15 +37,15 @@ class Execution:
     @property
     def stdout(self) -> asyncio.StreamReader | None:
         """Its output."""
-        return self._stdout
+        return self._outputs[0][0]
 
     @property
     def stderr(self) -> asyncio.StreamReader | None:
         """Its other output."""
-        return self._stderr
+        return self._outputs[1][0]
 
     async def wait(self) -> int:
-        """Wait for its end: its exit code, 128 + signal if one ended it. Once only."""
+        """Wait for its end: its exit code, 128 + signal if one ended it. Only the first call is told it."""
         code = 137  # its container has ended, and it with it
         with contextlib.suppress(ConnectionError):
             if line := await self._reader.readline():
@@ -50,9 +56,11 @@ class Execution:
         return code
 
     def kill(self) -> None:
-        """End it."""
+        """End it. What it still writes is not read, and neither is what its children do that survive it."""
         if not self._writer.is_closing():
             self._writer.write(b"K")
+        for _, pipe in self._outputs:
+            pipe.close()
 
 
 async def execute(supervisor: socket.socket, spec: dict[str, Any], *, stdin: bool) -> Execution:
@@ -63,37 +71,61 @@ async def execute(supervisor: socket.socket, spec: dict[str, Any], *, stdin: boo
     :param spec: ``argv``, ``env``, ``cwd``.
     :raises OSError: it cannot be started; the text is the runtime's.
     """
+    # Whoever asked for it may go at any moment. A pipe that is half connected then could not be closed
+    # (``connect_read_pipe`` of Python 3.11), so the start goes on to its end.
+    starting = asyncio.create_task(_start(supervisor, spec, stdin=stdin), name="command: start")
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError):
+            started = await starting
+            started.kill()
+            await started.wait()
+        raise
+
+
+async def _start(supervisor: socket.socket, spec: dict[str, Any], *, stdin: bool) -> Execution:
+    async with contextlib.AsyncExitStack() as undo:
+        ours, parent_in, parent_out, parent_err = _hand_over(supervisor)
+        for one in (ours, parent_in, parent_out, parent_err):
+            undo.callback(one.close)
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
+        undo.push_async_callback(_closed, writer)
+        outputs = (await _reader(parent_out), await _reader(parent_err))
+        for _, pipe in outputs:
+            undo.callback(pipe.close)
+        into = await _writer(parent_in)
+        undo.push_async_callback(_closed, into)
+        if not stdin:
+            await _closed(into)
+        line = b""
+        with contextlib.suppress(ConnectionError):
+            writer.write(json.dumps(spec).encode() + b"\n")
+            await writer.drain()
+            line = await reader.readline()
+        news = json.loads(line) if line else {"message": "the container has ended"}
+        if "started" not in news:
+            raise OSError(news["message"])
+        undo.pop_all()
+        return Execution((reader, writer), into if stdin else None, outputs)
+
+
+def _hand_over(supervisor: socket.socket) -> tuple[socket.socket, BinaryIO, BinaryIO, BinaryIO]:
+    """Our ends of the link and of standard input and outputs; the supervisor has got the others."""
     ours, theirs = socket.socketpair()
-    pipes = [os.pipe() for _ in range(3)]
-    (child_in, parent_in), (parent_out, child_out), (parent_err, child_err) = pipes
+    (child_in, parent_in), (parent_out, child_out), (parent_err, child_err) = (os.pipe() for _ in range(3))
+    ends = _file(parent_in, "wb"), _file(parent_out, "rb"), _file(parent_err, "rb")
     try:
         socket.send_fds(supervisor, [b"X"], [theirs.fileno(), child_in, child_out, child_err])
     except BaseException:
-        ours.close()
-        for fd in (parent_in, parent_out, parent_err):
-            os.close(fd)
+        for one in (ours, *ends):
+            one.close()
         raise
     finally:
         theirs.close()
         for fd in (child_in, child_out, child_err):
             os.close(fd)
-    reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
-    outputs = (await _reader(parent_out), await _reader(parent_err))
-    into = await _writer(parent_in)
-    if not stdin:
-        await _closed(into)
-    started = Execution((reader, writer), into if stdin else None, outputs)
-    line = b""
-    with contextlib.suppress(ConnectionError):
-        writer.write(json.dumps(spec).encode() + b"\n")
-        await writer.drain()
-        line = await reader.readline()
-    news = json.loads(line) if line else {"message": "the container has ended"}
-    if "started" not in news:
-        await _closed(into)
-        await _closed(writer)
-        raise OSError(news["message"])
-    return started
+    return ours, *ends
 
 
 async def _closed(writer: asyncio.StreamWriter) -> None:
@@ -106,17 +138,17 @@ def _file(fd: int, mode: str) -> BinaryIO:
     return open(fd, mode, buffering=0)  # type: ignore[return-value]
 
 
-async def _reader(fd: int) -> asyncio.StreamReader:
+async def _reader(file: BinaryIO) -> _Output:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), _file(fd, "rb"))
-    return reader
+    pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+    return reader, pipe
 
 
-async def _writer(fd: int) -> asyncio.StreamWriter:
+async def _writer(file: BinaryIO) -> asyncio.StreamWriter:
     loop = asyncio.get_running_loop()
     # The mere flow control of asyncio.streams cannot be waited for at its close.
     transport, protocol = await loop.connect_write_pipe(
-        lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), _file(fd, "wb")
+        lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), file
     )
     return asyncio.StreamWriter(transport, protocol, None, loop)

@@ -73,7 +73,7 @@ class InstanceLog:
 
 class LogView:
     """
-    The log from where the present part begins when it was opened: a ``ContainerLog`` and a ``Text``.
+    The log from where the present part begins when it was opened: a ``ContainerLog``.
 
     A plain reader of a rotated log gets the present part only; who followed it before reads on (trace q_log_rotation).
     """
@@ -86,16 +86,6 @@ class LogView:
     def container_id(self) -> str:
         """Of the instance."""
         return self._log.container_id
-
-    @property
-    def path(self) -> Path:
-        """The file; where `rotated`, older lines are in it, too: use `read`."""
-        return self._log.path
-
-    @property
-    def rotated(self) -> bool:
-        """Whether older lines are not shown."""
-        return self._start > 0
 
     def size(self) -> int:
         """Bytes by now."""

@@ -89,8 +89,7 @@ class LocalNode:
         :raises ConnectionRefusedError: the node is lost.
         """
         pod = self._pods.get(pod_uid)
-        if self._machine is not None and not self._machine.reachable.is_set():
-            raise ConnectionRefusedError("the kubelet does not run")
+        self._reach()
         found = next((one for one in pod.containers if one.name == container), None) if pod else None
         logs = [one for one in found.logs if not one.dropped] if found else []
         index = -2 if previous else -1
@@ -100,9 +99,11 @@ class LocalNode:
         """
         Run a command in a container that runs, with its environment and mounts (trace u_exec_websocket).
 
+        :raises ConnectionRefusedError: the node is lost.
         :raises OSError: it cannot be started.
         """
         pod = self._pods.get(pod_uid)
+        self._reach()
         found = next((one for one in pod.containers if one.name == container), None) if pod else None
         if not self.isolated:
             # It would see, and could kill, every process of this machine's user.
@@ -115,6 +116,10 @@ class LocalNode:
             what = f'failed to exec in container: failed to start exec "{secrets.token_hex(32)}"'
             start = f"{what}: OCI runtime exec failed: exec failed: unable to start container process: "
             raise OSError(f"{start}{error}: unknown") from error
+
+    def _reach(self) -> None:
+        if self._machine is not None and not self._machine.reachable.is_set():
+            raise ConnectionRefusedError("the kubelet does not run")
 
     async def fault(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """
@@ -156,11 +161,6 @@ class LocalNode:
     def isolated(self) -> bool:
         """Whether containers have mounts of their own on this machine."""
         return self._machine is not None and self._machine.isolated
-
-    def statistics(self) -> dict[str, int]:
-        """Pods it knows, and containers that run."""
-        running = sum(one.alive for pod in self._pods.values() for one in pod.containers)
-        return {"pods": len(self._pods), "running": running}
 
     def _evict(self, arguments: dict[str, Any]) -> None:
         key = (arguments.get("namespace", "default"), arguments.get("name"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 ImageError = Literal["refused", "dns", "not_found", "denied", "absent"]
 
@@ -17,11 +17,16 @@ class ImageFault:
     :param error: ``refused``: nobody listens at the registry; ``dns``: there is no such host; ``not_found``: no such
         image or tag; ``denied``: no access; ``absent``: it is not on the node, and ``not_found`` elsewhere.
     :param times: attempts that fail before it can be pulled; None is for ever.
+    :raises ValueError: there is no such error.
     """
 
     image: str
     error: ImageError = "not_found"
     times: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.error not in get_args(ImageError):
+            raise ValueError(f"an image cannot fail by {self.error!r}")
 
 
 @dataclass(frozen=True, slots=True)

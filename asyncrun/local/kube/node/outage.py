@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 
+from asyncrun.local.kube import deletion
 from asyncrun.local.kube.node.machine import Machine
 from asyncrun.local.kube.node.pod import LocalPod
+from asyncrun.local.kube.resources import of_kind
 from asyncrun.local.kube.store import Json, now, record_event
 
 _UNREACHABLE = "node.kubernetes.io/unreachable"
@@ -111,10 +112,10 @@ def _evict(pod: LocalPod) -> None:
     current = pod.machine.store.get("pods", *pod.key)
     if current is None or current["metadata"]["uid"] != pod.uid or "deletionTimestamp" in current["metadata"]:
         return
-    status, metadata = current["status"], current["metadata"]
+    status = current["status"]
     condition = {
         "type": "DisruptionTarget",
-        "observedGeneration": metadata.get("generation", 1),
+        "observedGeneration": current["metadata"].get("generation", 1),
         "status": "True",
         "lastProbeTime": None,
         "lastTransitionTime": now(),
@@ -122,13 +123,7 @@ def _evict(pod: LocalPod) -> None:
         "message": "Taint manager: deleting due to NoExecute taint",
     }
     pod.put({"status": {**status, "conditions": [*(status.get("conditions") or ()), condition]}})
-    grace = int(pod.grace)
-    marks = {
-        "generation": metadata.get("generation", 1) + 1,
-        "deletionTimestamp": (datetime.now(UTC) + timedelta(seconds=grace)).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "deletionGracePeriodSeconds": grace,
-    }
-    pod.put({"metadata": {**pod.current["metadata"], **marks}})
+    pod.current = deletion.delete(pod.machine.store, of_kind("Pod"), *pod.key, {})
     message = f"Marking for deletion Pod {pod.key[0]}/{pod.key[1]}"
     component = "taint-eviction-controller"
     record_event(pod.machine.store, pod.current, "TaintManagerEviction", "Normal", message, component=component)

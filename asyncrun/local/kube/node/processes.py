@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,7 @@ class ProcessLink:
     """
     One container's supervisor.
 
-    :param pid: of the container's first process.
-    :param started_at: nanoseconds since the epoch.
+    :ivar started_at: nanoseconds since the epoch.
     """
 
     def __init__(
@@ -61,7 +61,6 @@ class ProcessLink:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        self.pid: int = news["started"]
         self.started_at: int = news["at"]
         self._surroundings = {"env": spec["env"], "cwd": spec["cwd"]}
         self._link, self._reader, self._writer = link, reader, writer
@@ -98,7 +97,7 @@ class ProcessLink:
         except ConnectionError:
             pass
         # Somebody killed the supervisor, and with it the container.
-        return Ended(137, False, 0, None)
+        return Ended(137, False, time.time_ns(), None)
 
     async def close(self) -> None:
         """Give the link up; a container that still runs is killed by that."""
@@ -123,6 +122,7 @@ class Processes:
         """Start the fork server."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        self._requests = ours
         with theirs:
             # A session of its own: a terminal's Ctrl-C is for the server, which then ends the containers in order.
             self._process = await asyncio.create_subprocess_exec(
@@ -131,7 +131,6 @@ class Processes:
                 stdout=asyncio.subprocess.DEVNULL,  # the server's may be a pipe whose end somebody waits for
                 start_new_session=True,
             )
-        self._requests = ours
 
     def close(self) -> None:
         """Have all that is left killed."""
@@ -154,8 +153,12 @@ class Processes:
         :raises StartFailed: it could not be started.
         """
         ours, theirs = socket.socketpair()
-        with theirs:
-            await self._hand_over(theirs)
+        try:
+            with theirs:
+                await self._hand_over(theirs)
+        except BaseException:
+            ours.close()
+            raise
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
         try:
             return await _begin(spec, ours, reader, writer)

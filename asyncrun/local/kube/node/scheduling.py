@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from asyncrun.local.kube.node import quantities
+from asyncrun.local.kube import quantities
 from asyncrun.local.kube.node.options import NodeOptions
 from asyncrun.local.kube.store import Json
 
@@ -75,15 +75,26 @@ class Rules:
 
 
 def requests(spec: Json) -> dict[str, Fraction]:
-    """Of a pod: of its containers together, or of the greediest init container."""
-    total: dict[str, Fraction] = {}
-    for container in spec["containers"]:
-        for name, number in _requests(container).items():
-            total[name] = total.get(name, Fraction()) + number
+    """
+    Of a pod: of its containers and sidecars together, or of the greediest init container, if that is more.
+
+    An init container runs beside the sidecars that stand before it.
+    """
+    sidecars: dict[str, Fraction] = {}
+    most: dict[str, Fraction] = {}
     for container in spec.get("initContainers") or ():
-        for name, number in _requests(container).items():
-            total[name] = max(total.get(name, Fraction()), number)
-    return total
+        beside = _sum(sidecars, _requests(container))
+        most = {name: max(number, most.get(name, Fraction())) for name, number in {**most, **beside}.items()}
+        if container.get("restartPolicy") == "Always":
+            sidecars = beside
+    total = sidecars
+    for container in spec["containers"]:
+        total = _sum(total, _requests(container))
+    return {name: max(number, most.get(name, Fraction())) for name, number in {**most, **total}.items()}
+
+
+def _sum(one: Mapping[str, Fraction], other: Mapping[str, Fraction]) -> dict[str, Fraction]:
+    return {name: one.get(name, Fraction()) + other.get(name, Fraction()) for name in {**one, **other}}
 
 
 def _requests(container: Json) -> dict[str, Fraction]:

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from asyncrun.local.kube.node import environment, images, quantities, status, volumes
+from asyncrun.local.kube import quantities
+from asyncrun.local.kube.node import environment, images, status, volumes
 from asyncrun.local.kube.node.container import Container, new_id
 from asyncrun.local.kube.node.logs import InstanceLog
 from asyncrun.local.kube.node.pod import LocalPod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from asyncrun.local.kube.node import quantities
+from asyncrun.local.kube import quantities
 from asyncrun.local.kube.node.container import Container
 from asyncrun.local.kube.store import Json, now
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asyncrun.local.kube.node import environment, quantities
+from asyncrun.local.kube import quantities
+from asyncrun.local.kube.node import environment
 from asyncrun.local.kube.store import Json, Store
 
 # What a real cluster puts into every namespace.
@@ -76,7 +77,8 @@ class Sources:
             if "persistentVolumeClaim" in volume:
                 claim = volume["persistentVolumeClaim"]
                 namespace = self.pod["metadata"].get("namespace", "")
-                return Volume(self.claims / namespace / claim["claimName"], read_only=bool(claim.get("readOnly")))
+                place = self.claims / namespace / _inside(claim["claimName"])
+                return Volume(place, read_only=bool(claim.get("readOnly")))
             return Volume(path, files=dict(self._files(volume)), read_only=True)
         except (MountError, environment.ConfigError) as error:
             raise MountError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
@@ -189,12 +191,12 @@ def mounts(container: Json, volumes: Mapping[str, Volume], values: Mapping[str, 
         volume = volumes[one["name"]]
         below = environment.expand(one["subPathExpr"], values) if one.get("subPathExpr") else one.get("subPath") or ""
         source = volume.path / _inside(below) if below else volume.path
+        if not source.resolve().is_relative_to(volume.path.resolve()):  # over a link that a container made
+            raise MountError(f'failed to prepare subPath for volumeMount "{one["name"]}": {below} leaves the volume')
         if below and volume.ours and volume.files is None and not source.exists():
             source.mkdir(parents=True)
         if not source.exists():
             raise MountError(f'failed to prepare subPath for volumeMount "{one["name"]}": {below} does not exist')
-        if not source.resolve().is_relative_to(volume.path.resolve()):
-            raise MountError(f'failed to prepare subPath for volumeMount "{one["name"]}": {below} leaves the volume')
         read_only = bool(one.get("readOnly")) or volume.read_only
         target = one["mountPath"]
         found.append({"source": str(source), "target": target, "read_only": read_only, "ours": volume.ours})

@@ -54,7 +54,7 @@ def attend(link: socket.socket, streams: list[int], container: int) -> None:
         os.waitpid(pid, 0)
         _send(link, failed)
         return
-    _send(link, json.dumps({"started": pid, "at": 0}).encode())
+    _send(link, json.dumps({"started": pid}).encode())
     _send(link, json.dumps({"exit": _wait(link, pid)}).encode())
 
 

@@ -77,9 +77,9 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
     _checked(_c().mount(*arguments, ctypes.c_ulong(flags), text), f"mount {target}")
 
 
-def bind(source: str, target: str, *, recursive: bool = True) -> None:
+def bind(source: str, target: str) -> None:
     """Make ``source`` visible at ``target``, with what is mounted below it."""
-    mount(source, target, None, MS_BIND | (MS_REC if recursive else 0))
+    mount(source, target, None, MS_BIND | MS_REC)
 
 
 def make_read_only(target: str) -> None:

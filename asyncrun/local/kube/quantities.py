@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 _SUFFIXES = {
+    "": Fraction(1),
     **{f"{letter}i": Fraction(1024) ** power for power, letter in enumerate("KMGTPE", 1)},
     **{letter: Fraction(1000) ** power for power, letter in enumerate("kMGTPE", 1)},
     "m": Fraction(1, 1000),
@@ -13,17 +15,22 @@ _SUFFIXES = {
 }
 
 
+_FORMAT = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1,3})|([KMGTPE]i|[numkMGTPE]))?")
+_WRONG = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+
+
 def parse(text: str | float) -> Fraction:
     """
     The number.
 
-    :raises ValueError: it is none.
+    :raises ValueError: it is none; in the API server's words.
     """
-    whole = str(text).strip()
-    for suffix in (whole[-2:], whole[-1:]):
-        if suffix in _SUFFIXES:
-            return Fraction(whole[: -len(suffix)]) * _SUFFIXES[suffix]
-    return Fraction(whole)
+    match = _FORMAT.fullmatch(str(text))
+    if match is None:
+        raise ValueError(_WRONG)
+    number, exponent, suffix = match.groups()
+    unit = Fraction(10) ** int(exponent) if exponent else _SUFFIXES[suffix or ""]
+    return Fraction(number) * unit
 
 
 def render(name: str, number: Fraction) -> str:
