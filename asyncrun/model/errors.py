@@ -8,12 +8,12 @@ The errors of asyncrun. The class says who must act; attributes carry the facts;
     ├── InvalidSetting             whoever runs Airflow: a value in [asyncrun] cannot work
     ├── RemoteError                a call to AWS or Kubernetes was answered by an error, or by nothing
     │   ├── Unavailable            nobody yet, a later call may work: 5xx, refused, timed out
-    │   │   ├── Throttled          nobody yet, a later call will work: too many calls in this account
+    │   │   ├── Throttled          nobody yet, a later call will work: too many calls
     │   │   ├── NotShown           nobody yet: ECS does not show the task, which is too young or forgotten
     │   │   └── Expired            nobody: Kubernetes no longer keeps that place in a list or watch; list again
     │   ├── AccessDenied           whoever manages permissions
     │   │   └── CredentialsExpired whoever manages the connection: no usable credentials
-    │   ├── NotFound               the author of the DAG: the cluster, definition or log group does not exist
+    │   ├── NotFound               the author of the DAG: what the call names does not exist
     │   ├── RequestRefused         the author of the DAG: the request itself is wrong
     │   │   └── TokenConflict      another request was made with this launch token
     │   └── MalformedAnswer        the platform: an answer that cannot be read
@@ -79,9 +79,11 @@ class RemoteError(AsyncrunError):
     A call to a remote API failed.
 
     :param message: one sentence for the user, without secrets.
-    :param service: ``ecs``, ``logs``, ``sts``, ...
-    :param operation: the API's name for the call, ``DescribeTasks``; empty where no call was made.
-    :param code: the service's own error code, ``AccessDeniedException``; empty where there was no answer.
+    :param service: ``ecs``, ``logs``, ``sts``, ``kubernetes``, ``airflow`` (Airflow itself).
+    :param operation: the API's name for the call, ``DescribeTasks``, or verb and resource of Kubernetes, ``create
+        pods``; empty where no call was made.
+    :param code: the service's own error code, ``AccessDeniedException``, or the ``reason`` of Kubernetes's Status,
+        ``Forbidden``; empty where there was no answer.
     :param request_id: what the platform's support asks for; empty where there was no answer.
     :param said: the service's own words; empty where there was no answer.
     """
@@ -124,7 +126,7 @@ class Unavailable(RemoteError):
 
 
 class Throttled(Unavailable):
-    """Too many calls in this account and region; a later call will work."""
+    """Too many calls in this AWS account and region, or to this API server; a later call will work."""
 
 
 class NotShown(Unavailable):
@@ -144,7 +146,7 @@ class CredentialsExpired(AccessDenied):
 
 
 class NotFound(RemoteError):
-    """The cluster, task definition, log group or stream that the call names does not exist."""
+    """What the call names does not exist: an ECS cluster, task definition, log group or stream, a pod, a namespace."""
 
 
 class RequestRefused(RemoteError):

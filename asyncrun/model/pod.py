@@ -15,7 +15,7 @@ from asyncrun.model.errors import MalformedAnswer
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """JSON of the Kubernetes API: unknown fields are ignored, missing ones and nulls have defaults."""
+    """JSON of the Kubernetes API, which leaves out what is empty: unknown fields are ignored, missing have defaults."""
 
 
 BASE_HAS_ENDED = "asyncrun/base-has-ended"
@@ -53,7 +53,6 @@ class Terminated(_Part, frozen=True, kw_only=True):
     """An instance of a container that has ended."""
 
     exit_code: int = 0
-    signal: int = 0
     reason: str = ""
     message: str = ""
     started_at: datetime | None = None
@@ -91,10 +90,9 @@ class Condition(_Part, frozen=True, kw_only=True):
 
 
 class Resources(_Part, frozen=True, kw_only=True):
-    """Limits and requests of a container; quantities as Kubernetes writes them (``256Mi``)."""
+    """What a container may use at most; quantities as Kubernetes writes them (``256Mi``)."""
 
     limits: dict[str, Any] | None = None
-    requests: dict[str, Any] | None = None
 
 
 class RestartOnExitCodes(_Part, frozen=True, kw_only=True):
@@ -144,7 +142,6 @@ class PodStatus(_Part, frozen=True, kw_only=True):
     phase: str = ""
     reason: str | None = None
     message: str | None = None
-    start_time: datetime | None = None
     conditions: tuple[Condition, ...] | None = None
     container_statuses: tuple[ContainerStatus, ...] | None = None
     init_container_statuses: tuple[ContainerStatus, ...] | None = None

@@ -18,19 +18,12 @@ from asyncrun.model.errors import (
     RequestRefused,
     Unavailable,
 )
-from asyncrun.model.outcome import ContainerOutcome, Outcome, StopCause, Verdict
+from asyncrun.model.outcome import ContainerOutcome, Outcome, StopCause, Verdict, to_blame
 from asyncrun.model.pod import Pod, PodEvent
 from asyncrun.model.pod_containers import NEVER_RAN, UNKNOWN_END
 from asyncrun.model.pod_evidence import evidence
-from asyncrun.model.pod_outcome import DEADLINE, to_blame
-from asyncrun.model.pod_refusal import refusal
-from asyncrun.model.pod_start import (
-    SCHEDULING,
-    StartTrouble,
-    is_scheduled,
-    node_trouble,
-    start_trouble,
-)
+from asyncrun.model.pod_outcome import DEADLINE
+from asyncrun.model.pod_start import StartTrouble, is_over, node_trouble, start_trouble
 
 _KILLED = 137  # 128 + SIGKILL
 _DELETED = "it was deleted "  # so begins what ``decide`` says of most deletions
@@ -53,14 +46,12 @@ def diagnose(
     :param events: of this pod, oldest first; None: they were not or may not be read, and the evidence says what they
         would have added.
     :param base: name of the container that decides.
-    :param error: for which we gave up, or for which the pod could not be created: says who must act.
+    :param error: for which we gave up: says who must act.
     :param trouble: what was last seen to keep the pod from starting, for a pod that no longer shows it: one that was
         deleted meanwhile, or whose kubelet tells the reason only now and then.
     """
     if outcome.verdict is Verdict.SUCCEEDED:
         return Diagnosis(summary=f"container {base!r} exited with 0", cause=Cause.NONE)
-    if pod is None and error is not None and outcome.verdict is Verdict.NEVER_STARTED:
-        return refusal(error)
     if pod is not None:
         trouble = _present(trouble, pod, events)
     made = _explained(outcome, pod, events, base, error, trouble)
@@ -73,8 +64,7 @@ def _present(said: StartTrouble | None, pod: Pod, events: Sequence[PodEvent] | N
     now = start_trouble(pod, events)
     if now is not None:
         return now if now.is_news(said) else said
-    is_over = said is not None and said.topic == SCHEDULING and is_scheduled(pod)
-    return None if is_over else said
+    return None if said is not None and is_over(said, pod, events) else said
 
 
 def _explained(
@@ -204,10 +194,9 @@ def _out_of_memory(container: ContainerOutcome, pod: Pod | None, restarts: str) 
 def _own_deadline(outcome: Outcome, pod: Pod | None) -> Diagnosis:
     seconds = pod.spec.active_deadline_seconds if pod is not None else None
     limit = f" ({seconds} s)" if seconds else ""
-    answered = "; its container ended with 0 when it was told to, which is no success" if not outcome.exit_code else ""
     return Diagnosis(
         summary=f"the pod ran longer than its own active_deadline_seconds{limit} and was ended by Kubernetes"
-        f"{answered if outcome.exit_code is not None else ''}",
+        f"{words.answered(outcome)}",
         cause=Cause.DEADLINE,
         next_step="The author of the DAG must raise `active_deadline_seconds`, or find out from the log what took so "
         "long.",
@@ -302,9 +291,8 @@ def _lost(outcome: Outcome) -> Diagnosis:
 
 
 def _memory_limit(pod: Pod | None, name: str) -> str:
-    specs = () if pod is None else (*(pod.spec.containers or ()), *(pod.spec.init_containers or ()))
-    resources = next((one.resources for one in specs if one.name == name), None)
-    limit = (resources.limits or {}).get("memory") if resources is not None else None
+    spec = pod.spec_of(name) if pod is not None else None
+    limit = (spec.resources.limits or {}).get("memory") if spec is not None and spec.resources is not None else None
     return str(limit) if limit is not None else ""
 
 

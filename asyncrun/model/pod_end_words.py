@@ -33,17 +33,24 @@ _EVICTIONS = (
         "The author of the DAG must raise the volume's size limit, or make the program write less there.",
     ),
     _end(
+        r"low on resource: (?P<what>[\w-]+)",
+        Cause.EVICTED, "the pod was evicted because its node ran short of {what}",
+        "Retry. The author of the DAG should request what the program really uses, so that the scheduler finds a node "
+        "with room; pods that use more than they request are evicted first.",
+        quotes=True,
+    ),
+    _end(
+        r"had condition: \[(?P<what>[^\]]+)",
+        Cause.EVICTED, "the pod was turned away by its node, which was under pressure ({what})",
+        "Retry: the scheduler avoids such a node as soon as it knows of it. If it happens often, whoever runs the "
+        "cluster must look at that node.",
+        quotes=True,
+    ),
+    _end(
         r"ephemeral(?:-| local)? ?storage",
         Cause.EVICTED, "the pod was evicted because it used more of the node's disk than it may",
         "The author of the DAG must raise the limit of ephemeral-storage in `container_resources`, or make the program "
         "write less; logs count, too.",
-        quotes=True,
-    ),
-    _end(
-        r"low on resource: (?P<what>[\w-]+)|had condition: \[(?P<condition>\w+)",
-        Cause.EVICTED, "the pod was evicted because its node ran short of {what}",
-        "Retry. The author of the DAG should request what the program really uses, so that the scheduler finds a node "
-        "with room; pods that use more than they request are evicted first.",
         quotes=True,
     ),
     _end(
@@ -85,17 +92,19 @@ def evicted(outcome: Outcome) -> Diagnosis:
     text = f"{outcome.code}: {outcome.reason}"
     known = next((one for one in _EVICTIONS if one.pattern.search(text)), _ANY_EVICTION)
     match = known.pattern.search(text)
-    parts = {name: value for name, value in match.groupdict().items() if value} if match else {}
-    parts.setdefault("what", parts.get("condition", "room"))
-    what = known.what.format(**parts)
+    what = known.what.format(**(match.groupdict() if match else {}))
     said = f": {outcome.reason}" if outcome.reason and known.quotes else ""
-    answered = "; its container ended with 0 when it was told to, which is no success" if outcome.exit_code == 0 else ""
-    return Diagnosis(summary=f"{what}{said}{answered}", cause=known.cause, next_step=known.next_step)
+    return Diagnosis(summary=f"{what}{said}{answered(outcome)}", cause=known.cause, next_step=known.next_step)
+
+
+def answered(outcome: Outcome) -> str:
+    """That its exit code is an answer to being ended, as the end of a sentence; empty where nobody would mistake it."""
+    return "; its container ended with 0 when it was told to, which is no success" if outcome.exit_code == 0 else ""
 
 
 _REFUSALS = (
     _end(
-        r"^OutOf(?P<what>\w+)",
+        r"^OutOf(?P<what>\S+)",
         Cause.CAPACITY, "its node had no {what} left when the pod arrived there",
         "Retry: another pod was faster. If it happens often, the cluster is full: whoever runs it must add nodes.",
     ),

@@ -13,20 +13,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from asyncrun.model.outcome import Decision, Outcome, StopCause, Verdict, failed_by_itself, to_blame
+from asyncrun.model.outcome import Decision, Outcome, StopCause, Verdict
 from asyncrun.model.pod import BASE_HAS_ENDED, Condition, Pod, PodEvent, Terminated
 from asyncrun.model.pod_containers import NEVER_RAN, NO_CODE, UNKNOWN_END, containers_of
 
-__all__ = [
-    "Decision",
-    "decide",
-    "disruption",
-    "ended_apart",
-    "failed_by_itself",
-    "gave_up",
-    "needs_events",
-    "to_blame",
-]
+__all__ = ["Decision", "decide", "disruption", "ended_apart", "gave_up", "needs_events"]
 
 DEADLINE = "DeadlineExceeded"
 # status.reason of a failed pod, by who ended it. The kubelet writes them; what it refuses to admit never ran.

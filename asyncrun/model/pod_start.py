@@ -11,10 +11,13 @@ from asyncrun.model.diagnosis import Cause
 from asyncrun.model.pod import ContainerStatus, Pod, PodEvent
 from asyncrun.model.pod_waiting import Finding
 
-SCHEDULING = "scheduling"
+_SCHEDULING = "scheduling"
 """The topic of everything that keeps a node from being found."""
 _HEALTHY = frozenset({"", "ContainerCreating", "PodInitializing"})
 _MOUNTS = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume"})
+_SANDBOX = "FailedCreatePodSandBox"
+# The kubelet mounts all volumes, then makes the sandbox with its network, and only then does this.
+_PAST_THAT = frozenset({"Pulling", "Pulled", "Created", "Started"})
 
 
 class StartTrouble(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +105,13 @@ def start_trouble(pod: Pod, events: Sequence[PodEvent] | None = None) -> StartTr
     return _of_node(pod, events or ()) or _initializing(pod) or _pulling(events or ())
 
 
+def is_over(trouble: StartTrouble, pod: Pod, events: Sequence[PodEvent] | None) -> bool:
+    """Whether what kept the pod from starting is proven to be past, where nothing else is known to keep it now."""
+    if trouble.topic == _SCHEDULING:
+        return is_scheduled(pod)
+    return trouble.code in _MOUNTS | {_SANDBOX} and _latest(events or (), _PAST_THAT) is not None
+
+
 def node_trouble(pod: Pod) -> StartTrouble | None:
     """
     That nobody knows whether a pod that is shown as running does run: its node has stopped answering.
@@ -141,13 +151,13 @@ def _unscheduled(pod: Pod, events: Sequence[PodEvent]) -> StartTrouble | None:
         return StartTrouble(
             code=code,
             what=f"the pod is held back by scheduling gates: {message}".removesuffix(": "),
-            topic=SCHEDULING,
+            topic=_SCHEDULING,
             cause=Cause.CAPACITY,
             next_step="Whatever set the gates (often a queue, e.g. Kueue) must remove them.",
             told=message,
         )
     found = pod_waiting.of_scheduling(message)
-    return _made(code, SCHEDULING, _with_autoscaler(found, events), message)
+    return _made(code, _SCHEDULING, _with_autoscaler(found, events), message)
 
 
 def _with_autoscaler(found: Finding, events: Sequence[PodEvent]) -> Finding:
@@ -190,13 +200,14 @@ def _crashing(status: ContainerStatus) -> StartTrouble:
 
 
 def _of_node(pod: Pod, events: Sequence[PodEvent]) -> StartTrouble | None:
-    mount, sandbox = _latest(events, _MOUNTS), _latest(events, frozenset({"FailedCreatePodSandBox"}))
-    if mount is not None and (sandbox is None or _at(mount) >= _at(sandbox)):
-        named = f"mount {mount.message}" if "for volume" in mount.message else "mount"
-        return _made(mount.reason, named, pod_waiting.of_mount(mount.message, pod.metadata.namespace), mount.message)
-    if sandbox is not None:
-        return _made(sandbox.reason, "sandbox", pod_waiting.of_sandbox(sandbox.message), sandbox.message)
-    return None
+    """What failed last, unless it has succeeded since: the events of what is over stay for an hour."""
+    failed, past = _latest(events, _MOUNTS | {_SANDBOX}), _latest(events, _PAST_THAT)
+    if failed is None or (past is not None and _at(past) >= _at(failed)):
+        return None
+    if failed.reason == _SANDBOX:
+        return _made(failed.reason, "sandbox", pod_waiting.of_sandbox(failed.message), failed.message)
+    named = f"mount {failed.message}" if "for volume" in failed.message else "mount"
+    return _made(failed.reason, named, pod_waiting.of_mount(failed.message, pod.metadata.namespace), failed.message)
 
 
 def _initializing(pod: Pod) -> StartTrouble | None:
@@ -239,8 +250,8 @@ def _pull_error(events: Sequence[PodEvent]) -> str:
 
 
 def _image(pod: Pod, status: ContainerStatus) -> str:
-    specs = (*(pod.spec.init_containers or ()), *(pod.spec.containers or ()))
-    return next((one.image for one in specs if one.name == status.name), "") or status.image
+    spec = pod.spec_of(status.name)
+    return (spec.image if spec is not None else "") or status.image
 
 
 def _latest(events: Sequence[PodEvent], reasons: frozenset[str]) -> PodEvent | None:

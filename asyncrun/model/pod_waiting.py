@@ -195,8 +195,13 @@ def of_missing_object(message: str, namespace: str) -> Finding | None:
     return None
 
 
+_NO_MOUNT = (
+    Cause.VOLUME, "cannot be started: one of its volumes cannot be mounted",
+    "The author of the DAG must check `volume_mounts` (path, subPath) against the image.",
+)  # fmt: skip
 # Of CreateContainerConfigError, CreateContainerError, RunContainerError and StartError. The first match wins.
 _STARTS = (
+    _known(r"error mounting|subPath", *_NO_MOUNT),  # "... to rootfs at ...: no such file or directory" is no program
     _known(
         r"runAsNonRoot",
         Cause.CONFIG, "must not run as root, and its image would",
@@ -229,11 +234,7 @@ _STARTS = (
         "context.",
         permanent=True,
     ),
-    _known(
-        r"subPath|mount",
-        Cause.VOLUME, "cannot be started: one of its volumes cannot be mounted",
-        "The author of the DAG must check `volume_mounts` (path, subPath) against the image.",
-    ),
+    _known(r"mount", *_NO_MOUNT),
 )  # fmt: skip
 _ANY_START = _known(
     "", Cause.START, "cannot be started",

@@ -97,25 +97,7 @@ class XComCut(XComUnusable):
 
 
 class XComInvalid(XComUnusable):
-    """
-    The value is not JSON.
-
-    :param message: one sentence for the user, without any of the value, which may be a secret.
-    :param line: of the place, counted from 1; 0 where there is none.
-    :param column: in characters, counted from 1; 0 where there is none.
-    """
-
-    def __init__(self, message: str, *, line: int = 0, column: int = 0) -> None:
-        self.line, self.column = line, column
-        super().__init__(message)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Keyword-only facts do not survive the default pickling of exceptions."""
-        return (_rebuild_invalid, (str(self), self.line, self.column))
-
-
-def _rebuild_invalid(message: str, line: int, column: int) -> XComInvalid:
-    return XComInvalid(message, line=line, column=column)
+    """The value is not JSON; the message shows none of it, since it may be a secret."""
 
 
 class HandedKind(StrEnum):
@@ -282,8 +264,7 @@ def parse(value: bytes, *, container: str) -> Any:
     except UnicodeEncodeError:
         raise XComInvalid(f"{what} that can be stored: it has half of a surrogate pair (\\ud800 to \\udfff)") from None
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise XComInvalid(f"{what}: {error.msg} at {place}", line=error.lineno, column=error.colno) from None
+        raise XComInvalid(f"{what}: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise XComInvalid(f"{what} that can be read: it is nested too deeply") from None
     except ValueError as error:  # a number with thousands of digits; NaN

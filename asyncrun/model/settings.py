@@ -112,9 +112,9 @@ class Settings:
         60, "s", "longest wait for the end of a log; what is cut is said in the log", at_most=_DAY
     )
     logs_outage_limit: float = _number(
-        600, "s", "that much longer than logs_drain_limit the end of a log is waited for while CloudWatch does not "
-        "answer: most outages are over by then, and a task whose container has ended should not wait for ever",
-        at_most=_DAY,
+        600, "s", "that much longer than logs_drain_limit the end of a log is waited for while CloudWatch or "
+        "Kubernetes does not answer: most outages are over by then, and a task whose container has ended should not "
+        "wait for ever", at_most=_DAY,
     )  # fmt: skip
     log_line_limit: int = _number(16384, "bytes", "longer lines are cut, and say so", at_least=256, at_most=2**20)
     log_rate: int = _number(
@@ -154,12 +154,12 @@ class Settings:
     )
     deployment: str = _text(
         "a name for this Airflow; needed only where another one with equal DAG, task and run ids shares an ECS cluster "
-        "with it and tasks have reattach=True"
+        "with it and tasks have reattach=True, or a namespace of Kubernetes and tasks have durable=True (the default)"
     )
     kill_grace: float = _number(
         30,
         "s",
-        "a call that stops a killed run is repeated for that long after its first failure while AWS does not answer; a "
+        "a call that stops a killed run is repeated for that long after its first failure while nobody answers it; a "
         "worker that stops a run, or takes a launch back, waits at most that long, and for missing_grace more where "
         "ECS answers that it does not show the task",
         at_most=_HOUR,

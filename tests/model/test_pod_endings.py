@@ -81,7 +81,8 @@ def test_restarts_are_counted() -> None:
         ),
         (
             ("Evicted", "The node had condition: [DiskPressure]. "), None, Cause.EVICTED,
-            "the pod was evicted because its node ran short of DiskPressure: The node had condition: [DiskPressure].",
+            "the pod was turned away by its node, which was under pressure (DiskPressure): The node had condition: "
+            "[DiskPressure].",
         ),
         (
             ("Evicted", 'Container main exceeded its local ephemeral storage limit "1Gi". '), None, Cause.EVICTED,

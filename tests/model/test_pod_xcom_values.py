@@ -6,7 +6,6 @@ import base64
 import hashlib
 import itertools
 import json
-import pickle
 import tracemalloc
 from typing import Any
 
@@ -211,27 +210,24 @@ def test_an_empty_file_and_upstreams_word_for_it_are_none(value: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text", "place"),
+    ("value", "text"),
     [
-        (b'{"a": secret}', "Expecting value at line 1, column 7", (1, 7)),
-        (b'{"a": 1,\n "b"', "Expecting ':' delimiter at line 2, column 5", (2, 5)),
-        (b"1 2", "Extra data at line 1, column 3", (1, 3)),
-        (b"\n", "Expecting value at line 2, column 1", (2, 1)),
-        (b'"\xff"', "byte 2 is not UTF-8", (0, 0)),
-        (b"[NaN]", "NaN is no number of JSON", (0, 0)),
-        (b"-Infinity", "-Infinity is no number of JSON", (0, 0)),
-        (b"1e999", "a number is too large for a 64-bit float", (0, 0)),
+        (b'{"a": secret}', "Expecting value at line 1, column 7"),
+        (b'{"a": 1,\n "b"', "Expecting ':' delimiter at line 2, column 5"),
+        (b"1 2", "Extra data at line 1, column 3"),
+        (b"\n", "Expecting value at line 2, column 1"),
+        (b'"\xff"', "byte 2 is not UTF-8"),
+        (b"[NaN]", "NaN is no number of JSON"),
+        (b"-Infinity", "-Infinity is no number of JSON"),
+        (b"1e999", "a number is too large for a 64-bit float"),
     ],
 )
-def test_what_is_no_json_is_refused_without_showing_it(value: bytes, text: str, place: tuple[int, int]) -> None:
+def test_what_is_no_json_is_refused_without_showing_it(value: bytes, text: str) -> None:
     with pytest.raises(XComInvalid) as caught:
         parse(value, container="main")
     assert str(caught.value) == (
         f"The XCom that container 'main' wrote to /airflow/xcom/return.json is not JSON: {text}"
     )
-    assert (caught.value.line, caught.value.column) == place
-    again = pickle.loads(pickle.dumps(caught.value))
-    assert (str(again), again.line, again.column) == (str(caught.value), *place)
 
 
 @pytest.mark.parametrize("value", [b'"\\ud800"', b"[" * 100_000 + b"]" * 100_000, b"1" * 5000])

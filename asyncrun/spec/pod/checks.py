@@ -13,7 +13,7 @@ from typing import Any
 from asyncrun.model.errors import InvalidArgument
 from asyncrun.spec.pod.arguments import KINDS, PodArguments
 from asyncrun.spec.pod.build import build_manifest, part, pull_secrets, variables
-from asyncrun.spec.pod.merge import is_mergeable
+from asyncrun.spec.pod.merge import is_mergeable, is_mergeable_container
 from asyncrun.spec.pod.models import plain
 from asyncrun.spec.pod.names import given_name
 from asyncrun.spec.pod.rules import check_env_name, check_labels, check_part
@@ -27,7 +27,8 @@ _INCOMPLETE = frozenset({"full_pod_spec", "pod_template_dict"})
 _FLAGS = ("random_name_suffix", "do_xcom_push")
 # Any of these may bring volumes.
 _WITH_VOLUMES = frozenset({"volumes", "secrets", "full_pod_spec", "pod_template_dict"})
-_WITH_IMAGE = frozenset({"image", "full_pod_spec", "pod_template_dict"})
+# Any of these may bring the image of a container.
+_WITH_IMAGE = frozenset({"image", "init_containers", "full_pod_spec", "pod_template_dict"})
 
 
 def check_pod(arguments: PodArguments) -> None:
@@ -116,7 +117,7 @@ def _check_together(arguments: PodArguments) -> None:
     manifest, unknown = draft(arguments)
     if arguments.pod_template_file:
         unknown |= _WITH_VOLUMES
-    check_manifest(manifest, image_known=not unknown & _WITH_IMAGE, volumes_known=not unknown & _WITH_VOLUMES)
+    check_manifest(manifest, images_known=not unknown & _WITH_IMAGE, volumes_known=not unknown & _WITH_VOLUMES)
 
 
 def _could_be_opaque(arguments: PodArguments) -> list[str]:
@@ -137,4 +138,6 @@ def _is_opaque(name: str, value: object) -> bool:
 def _is_opaque_item(name: str, item: object) -> bool:
     if name == "secrets":
         return not looks_like_secret(item)
+    if name == "init_containers" and not is_unrendered(item):
+        return not is_mergeable_container(plain(item, "Container", where=name))
     return is_unrendered(item) and not (isinstance(item, str) and KINDS.get(name) == "[]s")

@@ -96,4 +96,11 @@ def is_mergeable(pod: Any) -> bool:
     if any(not isinstance(metadata.get(name) or {}, Mapping) for name in ("labels", "annotations")):
         return False
     lists = [spec.get(name) or [] for name in ("containers", "initContainers", "volumes")]
-    return all(isinstance(one, list) and all(isinstance(item, Mapping) for item in one) for one in lists)
+    if any(not isinstance(one, list) or any(not isinstance(item, Mapping) for item in one) for one in lists):
+        return False
+    return all(is_mergeable_container(one) for named in lists[:2] for one in named)
+
+
+def is_mergeable_container(container: Fields) -> bool:
+    """The same of the lists of one container that are joined."""
+    return all(isinstance(container.get(name) or [], list) for name in _JOINED_IN_CONTAINER)

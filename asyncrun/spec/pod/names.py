@@ -7,6 +7,7 @@ import string
 import unicodedata
 
 from asyncrun.model.errors import InvalidArgument
+from asyncrun.spec.values import is_unrendered
 
 NAME_LIMIT = 63
 """Characters: the pod's name becomes its host name, which Linux limits."""
@@ -36,11 +37,12 @@ def pod_name(merged: str | None, task_id: str, *, suffix: str) -> str:
     The name of a pod.
 
     :param merged: the name in the merged pod: the argument's, or that of a template; None: made from the task's id.
+        One that has to be rendered first is left as it is.
     :param suffix: from ``suffix_of``; empty: none (``random_name_suffix=False``).
     """
     if not merged:
         merged = _slug(task_id)[:NAME_LIMIT].strip("-.") or "pod"
-    if not suffix:
+    if not suffix or is_unrendered(merged):
         return merged
     return f"{merged[: NAME_LIMIT - len(suffix) - 1].strip('-.')}-{suffix}"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncrun.model.errors import InvalidArgument
 from asyncrun.model.pod_fields import fields_of, required_fields
-from asyncrun.spec.pod import handler_rules
+from asyncrun.spec.pod import handler_rules, scheduling_rules
 from asyncrun.spec.pod.syntax import (
     QUALIFIED,
     check_name,
@@ -24,14 +24,12 @@ from asyncrun.spec.pod.syntax import (
     is_label_value,
     is_port_name,
     is_qualified_name,
-    quantity,
 )
 from asyncrun.spec.values import Kind, is_unrendered
 
 _MOST = 2**31 - 1
-_ANNOTATIONS_LIMIT = (
-    256 * 1024
-)  # bytes of all keys and values; trace k_bad_requests: "may not be more than 262144 bytes"
+# Bytes of all keys and values; trace k_bad_requests: "may not be more than 262144 bytes".
+_ANNOTATIONS_LIMIT = 256 * 1024
 # Merged with others before it is sent, so what is missing there may come from them.
 _COMPLETED_LATER = frozenset({"PodSpec", "Container"})
 # Required in the client's models; the API server takes 0 and empty text.
@@ -102,7 +100,7 @@ def check_labels(labels: object, where: str) -> None:
 
 def check_annotations(annotations: object, where: str) -> None:
     """
-    Check keys and total length of annotations.
+    Check keys and total length of annotations, of which templates count as they stand, and other tasks' outputs not.
 
     :raises InvalidArgument: the API server would refuse them.
     """
@@ -111,7 +109,8 @@ def check_annotations(annotations: object, where: str) -> None:
     for key in annotations:
         if not is_qualified_name(key.lower()):
             raise InvalidArgument(where, key, f"annotations whose keys are {QUALIFIED}")
-    length = sum(len(key.encode()) + len((value or "").encode()) for key, value in annotations.items())
+    texts = (text for pair in annotations.items() for text in pair if isinstance(text, str))
+    length = sum(len(text.encode()) for text in texts)
     if length > _ANNOTATIONS_LIMIT:
         raise InvalidArgument(where, f"{length} bytes", f"at most {_ANNOTATIONS_LIMIT} bytes in all")
 
@@ -133,9 +132,15 @@ def _pod(part: Fields, where: str) -> None:
 
 
 def _spec(part: Fields, where: str) -> None:
-    check_one_of(f"{where}.restartPolicy", part.get("restartPolicy"), "Always", "OnFailure", "Never")
+    # Here and below, what is empty has Kubernetes's default, as if it were not given.
+    check_one_of(f"{where}.restartPolicy", part.get("restartPolicy") or None, "Always", "OnFailure", "Never")
     check_one_of(
-        f"{where}.dnsPolicy", part.get("dnsPolicy"), "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"
+        f"{where}.dnsPolicy",
+        part.get("dnsPolicy") or None,
+        "ClusterFirst",
+        "ClusterFirstWithHostNet",
+        "Default",
+        "None",
     )
     check_range(f"{where}.activeDeadlineSeconds", part.get("activeDeadlineSeconds"), 1, _MOST, " of seconds")
     check_range(
@@ -167,7 +172,7 @@ def _unique(parts: object, field: str, where: str) -> None:
 def _container(part: Fields, where: str) -> None:
     check_name(f"{where}.name", part.get("name") or None, subdomain=False)
     image = part.get("image")
-    if isinstance(image, str) and image != image.strip():
+    if isinstance(image, str) and not is_unrendered(image) and image != image.strip():
         raise InvalidArgument(f"{where}.image", image, "an image's name without spaces around it")
     check_one_of(f"{where}.imagePullPolicy", part.get("imagePullPolicy") or None, "Always", "IfNotPresent", "Never")
     check_one_of(
@@ -248,48 +253,6 @@ def _path_item(part: Fields, where: str) -> None:
         raise InvalidArgument(f"{where}.path", path, "a path inside the volume: relative, without '..'")
 
 
-def _resources(part: Fields, where: str) -> None:
-    limits, requests = part.get("limits"), part.get("requests")
-    for name, given in (("limits", limits), ("requests", requests)):
-        for resource in given if isinstance(given, Mapping) else ():
-            if not is_qualified_name(resource):
-                raise InvalidArgument(f"{where}.{name}", resource, f"resources such as cpu and memory: {QUALIFIED}")
-    if not isinstance(limits, Mapping) or not isinstance(requests, Mapping):
-        return
-    for resource, asked in requests.items():
-        most = limits.get(resource)
-        number, limit = quantity(asked), quantity(most)
-        if number is not None and limit is not None and number > limit:
-            raise InvalidArgument(f"{where}.requests[{resource!r}]", asked, f"at most its limit, {most}")
-
-
-def _toleration(part: Fields, where: str) -> None:
-    operator = part.get("operator") or "Equal"
-    check_one_of(f"{where}.operator", operator, "Equal", "Exists", "Lt", "Gt")
-    check_one_of(
-        f"{where}.effect", part.get("effect") or None, "NoSchedule", "PreferNoSchedule", "NoExecute"
-    )  # empty: all of them
-    if not part.get("key") and operator == "Equal":
-        raise InvalidArgument(f"{where}.key", part.get("key"), "a taint's key, or operator 'Exists' for all taints")
-    if part.get("tolerationSeconds") is not None and not is_unrendered(effect := part.get("effect")):
-        check_one_of(f"{where}.effect", effect or "", "NoExecute")
-    if operator == "Exists" and part.get("value"):
-        raise InvalidArgument(f"{where}.value", part["value"], "nothing with operator 'Exists'")
-
-
-def _node_requirement(part: Fields, where: str) -> None:
-    operator, values = part.get("operator"), part.get("values")
-    check_one_of(f"{where}.operator", operator, "In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
-    if operator in ("In", "NotIn") and not values:
-        raise InvalidArgument(f"{where}.values", values, f"at least one value with operator {operator!r}")
-    if operator in ("Exists", "DoesNotExist") and values:
-        raise InvalidArgument(f"{where}.values", values, f"none with operator {operator!r}")
-
-
-def _weight(part: Fields, where: str) -> None:
-    check_range(f"{where}.weight", part.get("weight"), 1, 100)
-
-
 def _identity(part: Fields, where: str) -> None:
     for name in ("runAsUser", "runAsGroup", "fsGroup"):
         check_range(f"{where}.{name}", part.get(name), 0, _MOST)
@@ -309,11 +272,11 @@ _RULES: dict[str, Callable[[Fields, str], None]] = {
     "VolumeMount": _mount,
     "Volume": _volume,
     "KeyToPath": _path_item,
-    "ResourceRequirements": _resources,
-    "Toleration": _toleration,
-    "NodeSelectorRequirement": _node_requirement,
-    "PreferredSchedulingTerm": _weight,
-    "WeightedPodAffinityTerm": _weight,
+    "ResourceRequirements": scheduling_rules.resources,
+    "Toleration": scheduling_rules.toleration,
+    "NodeSelectorRequirement": scheduling_rules.node_requirement,
+    "PreferredSchedulingTerm": scheduling_rules.weight,
+    "WeightedPodAffinityTerm": scheduling_rules.weight,
     "PodSecurityContext": _identity,
     "SecurityContext": _identity,
     "Probe": handler_rules.probe,

@@ -9,7 +9,7 @@ import msgspec
 
 from asyncrun.model.errors import InvalidArgument
 from asyncrun.spec.pod.rules import check_part
-from asyncrun.spec.values import Kind, is_unrendered
+from asyncrun.spec.values import Kind, has_unrendered, is_unrendered
 
 _ROOT = "pod"
 _LENGTH_LIMIT = 3 * 2**20  # bytes; trace k_bad_requests: "Request entity too large: limit is 3145728"
@@ -51,12 +51,12 @@ _ARGUMENTS = {
 }
 
 
-def check_manifest(manifest: Mapping[str, Any], *, image_known: bool = True, volumes_known: bool = True) -> None:
+def check_manifest(manifest: Mapping[str, Any], *, images_known: bool = True, volumes_known: bool = True) -> None:
     """
     Check a merged pod: each part, and what only the parts together show.
 
     :param manifest: from ``build_manifest``.
-    :param image_known: False: the base container's image may come from elsewhere.
+    :param images_known: False: the image of a container may come from elsewhere.
     :param volumes_known: False: the pod has volumes that are not in it yet.
     :raises InvalidArgument: naming the argument that describes the field, and the field's path in the pod.
     """
@@ -66,14 +66,17 @@ def check_manifest(manifest: Mapping[str, Any], *, image_known: bool = True, vol
         _check_base_name(spec)
         check_part(manifest, "Pod", _ROOT)
         _check_dns(spec)
-        _check_containers(spec, image_known=image_known, volumes_known=volumes_known)
+        _check_host_ports(spec)
+        _check_containers(spec, images_known=images_known, volumes_known=volumes_known)
         _check_length(manifest)
     except InvalidArgument as refused:
         raise _named(refused) from None
 
 
 def _check_length(manifest: Mapping[str, Any]) -> None:
-    length = len(msgspec.json.encode(manifest, enc_hook=str))
+    if has_unrendered(manifest):
+        return  # its length is not known yet; and to encode another task's output is to encode that task, its DAG, ...
+    length = len(msgspec.json.encode(manifest))
     if length > _LENGTH_LIMIT:
         raise InvalidArgument(_ROOT, f"{length} bytes", f"at most {_LENGTH_LIMIT} bytes in all")
 
@@ -104,7 +107,7 @@ def _check_base_name(spec: Mapping[str, Any]) -> None:
         )
 
 
-def _check_containers(spec: Mapping[str, Any], *, image_known: bool, volumes_known: bool) -> None:
+def _check_containers(spec: Mapping[str, Any], *, images_known: bool, volumes_known: bool) -> None:
     volumes = {one.get("name") for one in spec.get("volumes") or [] if isinstance(one, Mapping)}
     volumes_known = volumes_known and not any(is_unrendered(one) for one in volumes)
     mains = {one.get("name") for one in spec["containers"]}
@@ -113,7 +116,7 @@ def _check_containers(spec: Mapping[str, Any], *, image_known: bool, volumes_kno
             where = f"{_ROOT}.spec.{field}[{index}]"
             if field == "initContainers" and one.get("name") in mains:
                 raise InvalidArgument(f"{where}.name", one.get("name"), "another: a main container has that name")
-            if not one.get("image") and (image_known or where != _FIRST):
+            if not one.get("image") and images_known:
                 raise InvalidArgument(
                     f"{where}.image", one.get("image"), "an image, here or in full_pod_spec or the pod template"
                 )
@@ -140,8 +143,31 @@ def _check_dns(spec: Mapping[str, Any]) -> None:
         raise InvalidArgument(f"{_ROOT}.spec.dnsConfig", None, "nameservers, since dnspolicy is 'None'")
 
 
+def _check_host_ports(spec: Mapping[str, Any]) -> None:
+    """Of main containers: "must match `containerPort` when `hostNetwork` is true". One that is not given does."""
+    if spec.get("hostNetwork") is not True:
+        return
+    for place, container in enumerate(spec["containers"]):
+        for index, port in enumerate(_listed(container, "ports")):
+            given, wanted = (
+                port.get(name) if isinstance(port, Mapping) else None for name in ("hostPort", "containerPort")
+            )
+            if given and given != wanted and not is_unrendered(given) and not is_unrendered(wanted):
+                raise InvalidArgument(
+                    f"{_ROOT}.spec.containers[{place}].ports[{index}].hostPort",
+                    given,
+                    f"the containerPort, {wanted}, or nothing, since hostNetwork is True",
+                )
+
+
+def _listed(container: Mapping[str, Any], field: str) -> list[Any]:
+    """What a list of a container holds, as far as it is known."""
+    value = container.get(field)
+    return value if isinstance(value, list) else []
+
+
 def _check_mounts(container: Mapping[str, Any], volumes: set[Any], where: str) -> None:
-    for index, mount in enumerate(container.get("volumeMounts") or []):
+    for index, mount in enumerate(_listed(container, "volumeMounts")):
         name = mount.get("name") if isinstance(mount, Mapping) else None
         if isinstance(name, str) and not is_unrendered(name) and name not in volumes:
             known = ", ".join(sorted(str(one) for one in volumes)) or "none"

@@ -18,7 +18,7 @@ from asyncrun.spec.pod.arguments import PodArguments
 from asyncrun.spec.pod.build import Sidecar, build_manifest
 from asyncrun.spec.pod.labels import launch_id
 from asyncrun.spec.pod.secret import Secret
-from tests.spec.pod.test_like_upstream import CASES
+from tests.spec.pod.cases import CASES
 
 
 def build(sidecar: Sidecar | None = None, launch: str = launch_id("ti"), **arguments: Any) -> dict[str, Any]:

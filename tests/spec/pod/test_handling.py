@@ -107,17 +107,19 @@ def test_passes(arguments: dict[str, Any]) -> None:
             {"startup_timeout_seconds": -1},
             "startup_timeout_seconds=-1 cannot work: expected a number of seconds, more than 0",
         ),
-        ({"startup_timeout_seconds": "60"}, None),
+        (
+            {"startup_timeout_seconds": "60"},
+            "startup_timeout_seconds='60' cannot work: expected a number of seconds, more than 0",
+        ),
         ({"poll_interval": -1}, "poll_interval=-1 cannot work: expected a number of seconds, 0 or more"),
         ({"get_logs": "perhaps"}, "get_logs='perhaps' cannot work: expected True or False"),
         ({"log_formatter": "{name}"}, "log_formatter=<str> cannot work: expected a function"),
     ],
 )
-def test_refused(arguments: dict[str, Any], sentence: str | None) -> None:
+def test_refused(arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         check(**arguments)
-    assert sentence is None or str(refused.value) == sentence
-    assert str(refused.value).startswith(tuple(arguments))
+    assert str(refused.value) == sentence
 
 
 def test_containers_are_those_of_the_merged_pod() -> None:
