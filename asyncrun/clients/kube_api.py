@@ -50,7 +50,7 @@ class WatchLine(msgspec.Struct, frozen=True):
     object: msgspec.Raw
 
 
-class PodWatch(Protocol):
+class WatchStream(Protocol):
     """An open watch."""
 
     async def lines(self) -> list[WatchLine]:
@@ -116,7 +116,7 @@ class PodsApi(Protocol):
 
     def watch(
         self, *, label_selector: str, resource_version: str, seconds: float, silence: float
-    ) -> AbstractAsyncContextManager[PodWatch]:
+    ) -> AbstractAsyncContextManager[WatchStream]:
         """
         Watch pods with these labels from there on, with bookmarks.
 
@@ -144,7 +144,6 @@ class PodsApi(Protocol):
         silence: float,
         since: str = "",
         previous: bool = False,
-        tail_lines: int | None = None,
     ) -> AbstractAsyncContextManager[LogStream]:
         """
         The log of a container's present instance, each line with its stamp.

@@ -125,11 +125,10 @@ class FileAuth:
         try:
             token = checked_token(await asyncio.to_thread(self._path.read_text, encoding="ascii"))
         except (OSError, UnicodeDecodeError, KubeconfigError) as error:
-            why = (isinstance(error, OSError) and error.strerror) or type(error).__name__
             if self._identity is None:
                 raise CredentialsExpired(
-                    f"The token file {str(self._path)!r} has no token that can be read ({why}): {self._steward} must "
-                    "see to it.",
+                    f"The token file {str(self._path)!r} has no token that can be read ({_unread(error)}): "
+                    f"{self._steward} must see to it.",
                     service="kubernetes",
                 ) from None
         else:
@@ -200,6 +199,13 @@ class PluginAuth:
         life = float("inf") if made.expires_at is None else max(SHORTEST_LIFE, made.expires_at - began)
         self._expires_at = began + life
         self._renew_at = began + life - min(MARGIN, life * MARGIN_SHARE)
+
+
+def _unread(error: OSError | UnicodeDecodeError | KubeconfigError) -> str:
+    """Why a token could not be read: never by the words of a decoder, which quotes what it cannot decode."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no text in ASCII"
+    return str(error) if isinstance(error, KubeconfigError) else error.strerror or type(error).__name__
 
 
 def _now() -> float:

@@ -93,7 +93,7 @@ async def run_plugin(plugin: Plugin, limit: float, steward: str) -> Made:
         made = read_answer(running.result(), plugin.exec.api_version)
     except _PluginFailed as error:
         kind = Unavailable if error.passes_if_it_worked and _digest(plugin) in _worked else error.kind
-        raise error.told(kind, _name(plugin), steward) from None
+        raise error.told(kind, plugin.exec.command, steward) from None
     _worked.add(_digest(plugin))
     return made
 
@@ -239,10 +239,6 @@ def _digest(plugin: Plugin) -> bytes:
     exec_ = plugin.exec
     facts = [exec_.command, exec_.args, [(one.name, one.value) for one in exec_.env or ()], str(plugin.base)]
     return hashlib.sha256(repr(facts).encode()).digest()
-
-
-def _name(plugin: Plugin) -> str:
-    return plugin.exec.command
 
 
 def _how(returncode: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from asyncrun.clients.budget import Group
-from asyncrun.clients.kube_api import LogStream, PodPage, PodWatch
+from asyncrun.clients.kube_api import LogStream, PodPage, WatchStream
 from asyncrun.clients.kube_calls import KubeCalls, Request, path_of
 from asyncrun.clients.kube_faults import malformed, names_another
 from asyncrun.clients.kube_streams import Following, Watching
@@ -111,7 +111,7 @@ class Pods:
     @asynccontextmanager
     async def watch(
         self, *, label_selector: str, resource_version: str, seconds: float, silence: float
-    ) -> AsyncIterator[PodWatch]:
+    ) -> AsyncIterator[WatchStream]:
         """See ``PodsApi``."""
         query = {
             "watch": "true",
@@ -154,14 +154,12 @@ class Pods:
         silence: float,
         since: str = "",
         previous: bool = False,
-        tail_lines: int | None = None,
     ) -> AsyncIterator[LogStream]:
         """See ``PodsApi``."""
         query = {"container": container, "timestamps": "true"}
         query |= {"follow": "true"} if follow else {}
         query |= {"previous": "true"} if previous else {}
         query |= {"sinceTime": since} if since else {}
-        query |= {"tailLines": str(tail_lines)} if tail_lines is not None else {}
         request = Request(
             self._calls.call("get", "pods/log", self._namespace, name),
             "GET",

@@ -89,7 +89,7 @@ def _located(target: KubeTarget, extra: Extra) -> ResolvedKube:
     elif target.in_cluster is None and _is_in_cluster():
         resolved = _in_cluster(verify)
     else:
-        resolved = _of_files(_default_files(), context, verify)
+        resolved = _of_files(_default_files(declined=target.in_cluster is False), context, verify)
     return replace(
         resolved,
         keepalive=not extra.flag("disable_tcp_keepalive"),
@@ -103,12 +103,17 @@ def _located(target: KubeTarget, extra: Extra) -> ResolvedKube:
     )
 
 
-def _default_files() -> list[Path]:
+def _default_files(*, declined: bool) -> list[Path]:
+    """
+    The kubeconfig of the process's own user.
+
+    :param declined: the operator does not want the service account of the process's own pod.
+    """
     paths = default_paths(os.environ)
     if not paths:
+        own = "in_cluster is False" if declined else "this process runs in no pod with a service account"
         raise KubeconfigError(
-            "no connection names a cluster, this process runs in no pod with a service account, and there is no "
-            "kubeconfig in KUBECONFIG or ~/.kube/config"
+            f"no connection names a cluster, {own}, and there is no kubeconfig in KUBECONFIG or ~/.kube/config"
         )
     return paths
 

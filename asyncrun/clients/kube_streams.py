@@ -64,7 +64,7 @@ class LineSplitter:
 
 
 class Watching:
-    """``PodWatch`` over an answer."""
+    """``WatchStream`` over an answer."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -72,7 +72,7 @@ class Watching:
         self._lines: deque[bytes] = deque()
 
     async def lines(self) -> list[WatchLine]:
-        """See ``PodWatch``."""
+        """See ``WatchStream``."""
         while not self._lines:
             portion = await self._answer.some()
             if not portion:

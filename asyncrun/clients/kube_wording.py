@@ -51,7 +51,7 @@ class KubeCall(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """As in "get pods/log of 'p' in namespace 'n'"."""
+        """As in "get pods/log 'p' in namespace 'n'"."""
         named = f" {self.name!r}" if self.name else ""
         return f"{self.operation}{named} in namespace {self.namespace!r}"
 

@@ -33,7 +33,7 @@ class Patience(Backoff, frozen=True, kw_only=True):
 
 IN_A_WORKER = Patience(first=0.5, longest=4, lasts=20)
 """
-What a worker waits for AWS, which holds a slot meanwhile: a burst that is throttled passes within seconds, and for an
+What a worker waits for a remote API, while it holds a slot: a burst that is throttled passes within seconds, and for an
 outage there are Airflow's retries.
 """
 
@@ -42,7 +42,7 @@ def for_a_stop(kill_grace: float) -> Patience:
     """
     For a call that stops a run, in worker and triggerer alike: who gives up leaves the run behind.
 
-    So credentials that AWS does not accept are no end: they may be rotated any moment, and new ones are known
+    So credentials that are not accepted are no end: they may be rotated any moment, and new ones are known
     everywhere only seconds after they were made.
 
     :param kill_grace: seconds, the setting of that name.
@@ -80,8 +80,8 @@ async def change_patiently(
     patience: Patience = IN_A_WORKER,
 ) -> T:
     """
-    The same for a change that AWS refuses once it is made, as deleting is: an attempt whose answer was lost may have
-    made it.
+    The same for a change that is refused once it is made, as deleting is in AWS: an attempt whose answer was lost may
+    have made it.
 
     :param look: asked where an attempt is refused after an unanswered one: the result if the change is made, else None.
     """

@@ -87,11 +87,20 @@ def read_template(path: str) -> dict[str, Any]:
             content = yaml.safe_load(file)
     except OSError as error:
         raise InvalidArgument("pod_template_file", path, f"a file that workers can read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidArgument("pod_template_file", path, f"YAML ({error})") from error
+    except UnicodeDecodeError as error:
+        raise InvalidArgument("pod_template_file", path, f"text in UTF-8 (byte {error.start + 1} is none)") from None
+    except yaml.YAMLError as error:  # whose own text quotes the line, in which a password may stand
+        raise InvalidArgument("pod_template_file", path, f"YAML ({_problem(error)})") from None
     if not isinstance(content, dict):
         raise InvalidArgument("pod_template_file", path, "a file with the YAML of one pod")
     return content
+
+
+def _problem(error: Any) -> str:
+    """What PyYAML says of its error, and where, without the text around that."""
+    said = [text for name in ("context", "problem", "reason") if isinstance(text := getattr(error, name, None), str)]
+    mark = getattr(error, "problem_mark", None)
+    return ", ".join(said + ([f"line {mark.line + 1}"] if mark is not None else [])) or type(error).__name__
 
 
 def airflow_version() -> str:

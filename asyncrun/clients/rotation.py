@@ -91,6 +91,7 @@ class Rotating(Generic[G]):
         self._renewals = 0  # in a row
         self._renewed_at = self._asked_at = float("-inf")
         self._renew_at = float("-inf")
+        self._renewal_error: RemoteError | None = None  # for which the last renewal failed
 
     @property
     def current(self) -> G:
@@ -124,17 +125,31 @@ class Rotating(Generic[G]):
         Look up the connection and its credentials again, now: single-flight; calls under way finish as they are.
 
         Until a renewal is due again, clients are made anew only if the connection changed, and within ``LOOKED_LATELY``
-        of the last time nothing happens.
+        of the last time nothing happens: hundreds of calls may be refused one after the other, and ask for it.
+
+        :raises RemoteError: there are no new credentials, or there were none just now.
         """
         if _now() - self._asked_at < LOOKED_LATELY:
+            if self._renewal_error is not None:
+                raise _again(self._renewal_error)
             return
+        try:
+            await self._renew()
+        except RemoteError as error:
+            self._renewal_error = error
+            raise
+        else:
+            self._renewal_error = None
+        finally:
+            self._asked_at = _now()
+
+    async def _renew(self) -> None:
         if _now() < self._renew_at:
             await self._joined_look_up(forced=False)
-        else:
-            while self._lookup is not None and not self._lookup_forced:  # a mere check would keep equal connections
-                await asyncio.wait({self._lookup})
-            await self._joined_look_up(forced=True)
-        self._asked_at = _now()
+            return
+        while self._lookup is not None and not self._lookup_forced:  # a mere check would keep equal connections
+            await asyncio.wait({self._lookup})
+        await self._joined_look_up(forced=True)
 
     def look_again(self) -> None:
         """Start a look-up in the background if it is due."""
@@ -234,10 +249,17 @@ async def joined(task: asyncio.Task[None], closed: str) -> None:
         raise Unavailable(closed)
     error = task.exception()
     if isinstance(error, RemoteError):
-        rebuild, facts = error.__reduce__()
-        raise rebuild(*facts) from error
+        raise _again(error)
     if error is not None:
         raise error
+
+
+def _again(error: RemoteError) -> RemoteError:
+    """A copy: many raise it."""
+    rebuild, facts = error.__reduce__()
+    copy: RemoteError = rebuild(*facts)
+    copy.__cause__ = error
+    return copy
 
 
 def _disappeared(conn_id: str | None) -> Unavailable:

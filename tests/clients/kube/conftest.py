@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from asyncrun.clients import kube_resolving
+from asyncrun.clients import kube_auth, kube_resolving
 from asyncrun.clients.kube import close_all_kube
-from asyncrun.model.refs import KubeTarget
 from asyncrun.model.settings import Settings
-from tests.clients.kube.standin import ApiServer, serving
+from tests.clients.kube.one_pod import OLD, ONE
+from tests.clients.kube.plugin import GET, Clock, PlugIn
+from tests.clients.kube.standin import ApiServer, pod, serving
 
-TARGET = KubeTarget(conn_id="kube_test")
 Connect = Callable[..., None]
 
 
@@ -64,3 +64,35 @@ def kubeconfig(url: str, user: dict[str, Any] | None = None, **cluster: Any) -> 
         "clusters": [{"name": "c", "cluster": {"server": url, **cluster}}],
         "users": [{"name": "u", "user": {"token": "t-1"} if user is None else user}],
     }
+
+
+@pytest.fixture
+def connected(connect: Connect, server: ApiServer) -> None:
+    server.answers[f"GET {ONE}"] = (200, pod())
+    connect(kube_config=kubeconfig(server.url, {"token": OLD}))
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> PlugIn:
+    folder = tmp_path / "plugin"
+    folder.mkdir()
+    return PlugIn(folder)
+
+
+@pytest.fixture
+def configured(server: ApiServer, connect: Connect, plugin: PlugIn) -> Callable[..., None]:
+    """A connection whose kubeconfig names the plug-in, and a server with one pod."""
+    server.answers[GET] = (200, pod())
+
+    def configure(command: str = "", **more: Any) -> None:
+        connect(kube_config=kubeconfig(server.url, plugin.user(command, **more)))
+
+    configure()
+    return configure
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(kube_auth, "wall_clock", clock)
+    return clock

@@ -17,7 +17,8 @@ from asyncrun.local.kube.store import Store
 from asyncrun.model.errors import AccessDenied, NotFound, RequestRefused, Throttled, Unavailable
 from asyncrun.model.pod import read_pod
 from asyncrun.model.settings import Settings
-from tests.clients.kube.conftest import TARGET, Connect, kubeconfig
+from tests.clients.kube.conftest import Connect, kubeconfig
+from tests.clients.kube.one_pod import TARGET
 
 SELECTOR = "asyncrun/deployment=d-1"
 

@@ -23,7 +23,8 @@ from asyncrun.model.errors import (
     Unavailable,
 )
 from asyncrun.model.settings import Settings
-from tests.clients.kube.conftest import TARGET, Connect, kubeconfig
+from tests.clients.kube.conftest import Connect, kubeconfig
+from tests.clients.kube.one_pod import TARGET
 from tests.clients.kube.standin import ApiServer, pod, recorded, status
 from tests.support.traces import trace
 

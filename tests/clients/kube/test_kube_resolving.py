@@ -19,7 +19,8 @@ from asyncrun.clients.kube_tls import proxy_for
 from asyncrun.model.errors import CredentialsExpired
 from asyncrun.model.refs import KubeTarget
 from tests.clients.kube.certificates import authority, b64, client_certificate
-from tests.clients.kube.conftest import TARGET, Connect, kubeconfig
+from tests.clients.kube.conftest import Connect, kubeconfig
+from tests.clients.kube.one_pod import TARGET
 
 URL = "https://k8s.example.com"
 SECRET = "secret-word-9"

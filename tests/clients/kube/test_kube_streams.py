@@ -22,7 +22,8 @@ from asyncrun.model.errors import MalformedAnswer, RequestRefused, Unavailable
 from asyncrun.model.pod import read_pod
 from asyncrun.model.settings import Settings
 from tests.clients.conftest import longest_step
-from tests.clients.kube.conftest import TARGET, Connect, kubeconfig
+from tests.clients.kube.conftest import Connect, kubeconfig
+from tests.clients.kube.one_pod import TARGET
 from tests.clients.kube.standin import ApiServer, pod, recorded
 from tests.support.traces import names, watched
 
@@ -213,7 +214,7 @@ async def test_log_is_handed_over_as_it_came(server: ApiServer, settings: Settin
     server.answers[LOG] = streaming([text[:10], text[10:]])
     async with (
         open_kube(TARGET, settings) as kube,
-        kube.pods("ns").log("p", "main", follow=True, silence=10, since="2026-11-21T01:31:02Z", tail_lines=5) as log,
+        kube.pods("ns").log("p", "main", follow=True, silence=10, since="2026-11-21T01:31:02Z") as log,
     ):
         found = []
         while chunk := await log.chunk():
@@ -221,7 +222,6 @@ async def test_log_is_handed_over_as_it_came(server: ApiServer, settings: Settin
     assert b"".join(found) == text
     assert server.seen[0].query == {
         "container": "main", "timestamps": "true", "follow": "true", "sinceTime": "2026-11-21T01:31:02Z",
-        "tailLines": "5",
     }  # fmt: skip
     assert server.seen[0].headers["Accept"] == "*/*"  # text/plain would be answered by 406 (trace k)
 
