@@ -58,7 +58,8 @@ class PodStart:
 
     def left(self) -> float | None:
         """Seconds until there is something to do here; None: never again."""
-        return None if self.started else min(self._due, self._events_at) - self._clock()
+        due = self._not_before if self._is_hopeless else self._due
+        return None if self.started else min(due, self._events_at) - self._clock()
 
     def postpone(self, seconds: float) -> None:
         """It is not too late yet, for that long."""

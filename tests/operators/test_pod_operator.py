@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from asyncrun.model.event import PodCompletionEvent
+from asyncrun.model.pod_xcom import SIDECAR_NAME
 from asyncrun.operators import errors
 from asyncrun.operators.pod import Secret
-from tests.operators.pod_support import deferred, operator, pods
+from tests.operators.pod_support import deferred, operator, pods, said
 from tests.operators.support import Ti, Worker
 from tests.support.kube_lab import NAMESPACE, KubeLab
 
@@ -43,6 +45,26 @@ def test_a_long_xcom_comes_through_the_sidecars_log(kube: KubeLab, worker: Worke
     script = """(printf '"'; head -c 200000 /dev/zero | tr '\\0' x; printf '"') > /airflow/xcom/return.json"""
     task = operator(kube, script, do_xcom_push=True)
     assert worker.execute(task, worker.context(task)) == "x" * 200_000
+
+
+def test_the_sidecars_log_is_never_shown_though_every_containers_is_wanted(
+    kube: KubeLab, worker: Worker, capsys: Any, caplog: Any
+) -> None:
+    """A value that is too long for its termination message goes by its log."""
+    script = (
+        """echo from base; (printf '"'; head -c 5000 /dev/zero | tr '\\0' x; printf '"') > /airflow/xcom/return.json"""
+    )
+    early = {"name": "early", "image": "busybox", "command": ["sh", "-c", "echo from early"]}
+    task = operator(
+        kube, script, do_xcom_push=True, container_logs=True, init_container_logs=True, init_containers=[early]
+    )
+    assert worker.execute(task, worker.context(task)) == "x" * 5000
+    text = said(capsys, caplog)
+    assert "from base" in text
+    assert "from early" in text
+    assert SIDECAR_NAME not in text
+    assert b64encode(b"xxxxxx").decode() not in text
+    assert "asyncrun-xcom" not in text
 
 
 def test_an_xcom_that_is_no_json_fails_a_container_that_succeeded_and_says_where(kube: KubeLab, worker: Worker) -> None:
@@ -124,6 +146,15 @@ def test_a_try_that_is_executed_again_gets_the_pod_that_it_has_created(kube: Kub
     first, second = (deferred(worker, task, worker.context(task, ti=ti)) for _ in range(2))
     assert first.ref == second.ref
     assert len(pods(kube)) == 1
+
+
+@pytest.mark.parametrize(("given", "shown"), [({}, True), ({"log_events_on_startup": True}, True),
+                                              ({"log_events_on_startup": False}, False)])  # fmt: skip
+def test_the_trigger_is_told_whether_events_of_a_slow_start_are_shown(
+    kube: KubeLab, worker: Worker, given: dict[str, bool], shown: bool
+) -> None:
+    task = operator(kube, "sleep 60", deferrable=True, **given)
+    assert deferred(worker, task, worker.context(task)).events_on_startup is shown
 
 
 def test_a_quota_is_a_clear_error_and_leaves_nothing(kube: KubeLab, worker: Worker) -> None:

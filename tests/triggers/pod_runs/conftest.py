@@ -1,4 +1,4 @@
-"""Pods on an embedded Kubernetes: played from scripts, or run as processes."""
+"""Pods on an embedded Kubernetes, played from scripts or run as processes; or in memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from asyncrun.local.kube import EmbeddedKube, EmbeddedKubeOptions
 from tests.support.kube_lab import KubeLab
 from tests.support.supervisor import Supervisor, supervised
+from tests.triggers.pod_runs.shared_memory import SharedMemory
 
 QUICK = {"pod_delete_delay": "0.2", "pod_poll_interval": "0.2", "kube_rate": "1000", "logs_drain_limit": "5"}
 
@@ -38,3 +39,11 @@ async def airflow(loop_closed: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     """Airflow, which knows nothing of the task: it was deleted, or cleared."""
     async with supervised(monkeypatch) as supervisor:
         yield supervisor
+
+
+@pytest.fixture
+async def memory(loop_closed: None) -> AsyncIterator[SharedMemory]:
+    """A Kubernetes in memory, left by all at the test's end."""
+    made = SharedMemory()
+    yield made
+    assert made.users == 0

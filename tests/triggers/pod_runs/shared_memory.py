@@ -10,11 +10,13 @@ from typing import Any
 
 from asyncrun.clients import kube as clients_kube
 from asyncrun.clients.kube_resolving import kube_hash
+from asyncrun.model.errors import AccessDenied
 from asyncrun.model.event import PodCompletionEvent
 from asyncrun.model.pod import PodEvent
 from asyncrun.model.pod_watch import PodWatch
 from asyncrun.model.refs import KubeTarget, PodRef
 from asyncrun.triggers.pod import PodTrigger
+from asyncrun.triggers.pod_run import PodRun
 from tests.support.triggers import event_of
 from tests.triggers.pods.memory_kube import LABELS, SELECTOR, MemoryKube, MemoryPods, uid_of
 
@@ -107,3 +109,23 @@ class SharedMemory(MemoryKube):
 
     async def close(self) -> None:
         clients_kube._registry().pop(kube_hash(TARGET), None)
+
+
+def denied(verb: str, resource: str = "pods") -> AccessDenied:
+    text = f"Kubernetes denies 'u' to {verb} {resource}: allow the verb {verb!r} on {resource!r}."
+    return AccessDenied(text, service="kubernetes", code="Forbidden")
+
+
+class Clocked(PodTrigger):
+    """The deadlines are in the epoch's time, which stands still in virtual time."""
+
+    def open_run(self, settings: Any, task_log: Any) -> PodRun:
+        loop, began = asyncio.get_running_loop(), time.time()
+        zero = loop.time()
+        return PodRun(self._parsed, settings, task_log, clock=lambda: began + loop.time() - zero)
+
+
+async def end_of(memory: SharedMemory, **fields: Any) -> Any:
+    made = Clocked(memory.trigger(**fields).watch)
+    made.trigger_id = 1
+    return PodCompletionEvent.from_dict((await event_of(made)).payload)

@@ -11,7 +11,6 @@ from asyncrun.model.diagnosis import Cause
 from asyncrun.model.event import PodCompletionEvent
 from asyncrun.model.outcome import StopCause, Verdict
 from asyncrun.triggers.background import finish_all
-from asyncrun.triggers.registry import registry
 from tests.support.kube_lab import NAMESPACE, KubeLab
 from tests.support.triggers import call, event_of, hears, said, start
 from tests.triggers.conftest import TaskLogReader
@@ -48,7 +47,9 @@ async def test_a_failure_goes_to_a_worker_with_exit_code_diagnosis_and_last_line
     assert "exited with code 3" in end.diagnosis.summary
     assert [line.split(".")[0] for line in end.last_lines] == [f"base {number}" for number in range(20, 30)]
     assert end.diagnosis.summary in said(task_log, 1)
+    await finish_all()
     assert await call(kube.exists, ref)
+    assert (await call(kube.kube.control.counts)).counts.get("delete pods", 0) == 0
 
 
 async def test_twenty_pods_cost_one_list_one_watch_and_no_get(kube: KubeLab, task_log: TaskLogReader) -> None:
@@ -77,7 +78,9 @@ async def test_a_pod_that_was_created_again_under_its_name_is_another_one(
     again = await call(kube.create, {"run": 0.2, "lines": 1}, name="twice")
     end = PodCompletionEvent.from_dict((await waiting).payload)
     assert end.outcome.verdict is Verdict.STOPPED
+    await finish_all()
     assert await call(kube.exists, again)
+    assert (await call(kube.kube.control.counts)).counts["delete pods"] == 1, "but the test's own"
 
 
 async def test_the_deadline_deletes_the_pod_and_says_why(kube: KubeLab, task_log: TaskLogReader) -> None:
@@ -119,17 +122,33 @@ async def test_a_cluster_that_refuses_connections_for_a_while_fails_nothing(
     await finish_all()
 
 
+async def others_come(kube: KubeLab) -> None:
+    """Pods of others, so that the history goes on where ours has nothing new."""
+    while True:
+        await call(kube.create, {"run": 0}, labels={})
+        await asyncio.sleep(0.1)
+
+
 async def test_410s_and_cuts_all_the_time_change_nothing(kube: KubeLab, task_log: TaskLogReader) -> None:
     await call(kube.kube.control.cut, "*", every=0.3)
     await call(kube.kube.control.compact, every=0.2)
     refs = [await call(kube.create, {"lines": 40, "interval": 0.05, "exit_code": number}) for number in range(4)]
     made = [kube.trigger(number, ref, end_in_triggerer=False) for number, ref in enumerate(refs)]
-    ends = [PodCompletionEvent.from_dict(event.payload) for event in await asyncio.gather(*map(event_of, made))]
+    coming = asyncio.create_task(others_come(kube), name="others")
+    try:
+        events = await asyncio.gather(*map(event_of, made))
+    finally:
+        coming.cancel()
+        await asyncio.wait([coming])
+    ends = [PodCompletionEvent.from_dict(event.payload) for event in events]
     assert [end.outcome.exit_code for end in ends] == [0, 1, 2, 3]
     for number in range(4):
         lines = "\n".join(one["event"] for one in task_log.records("base") if one["trigger_id"] == number)
         assert [line.split(".")[0] for line in lines.splitlines()] == [f"base {line}" for line in range(40)]
-    assert registry().statistics()
+    counts = (await call(kube.kube.control.counts)).counts
+    assert counts["watch pods"] > 2
+    assert counts["follow pods/log"] > 8
+    assert counts["list pods"] > 1, "a 410 leads to a listing"
 
 
 async def test_another_trigger_of_the_same_pod_writes_the_whole_log_again_record_for_record(

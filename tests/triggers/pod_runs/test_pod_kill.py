@@ -66,6 +66,7 @@ async def test_a_pod_that_a_later_try_has_taken_over_goes_on(deferred: Deferral)
     deferred.note(deferred.ref, ti_id="another", state="deferred")
     await deferred.cancel_as_user()
     assert await call(deferred.kube.exists, deferred.ref)
+    assert await deferred.deletes() == 0
 
 
 async def test_with_on_kill_action_keep_pod_it_goes_on(
@@ -75,6 +76,7 @@ async def test_with_on_kill_action_keep_pod_it_goes_on(
     made.note(made.ref, state="failed")
     await made.cancel_as_user()
     assert await call(kube.exists, made.ref)
+    assert await made.deletes() == 0
     assert airflow.asked == [] or all(one["type"] == "GetXCom" for one in airflow.asked)  # the warming up
 
 

@@ -1,154 +1,24 @@
-"""Starts that fail, ends that are not the program's, and a cluster that does not show everything. In virtual time."""
+"""Ends that are not the program's, and a cluster that does not show everything. In virtual time."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from asyncrun.model.diagnosis import Cause
-from asyncrun.model.errors import AccessDenied, Unavailable
+from asyncrun.model.errors import Unavailable
 from asyncrun.model.outcome import StopCause, Verdict
 from asyncrun.triggers.pod import PodTrigger
 from asyncrun.triggers.pod_run import PodRun
 from tests.support.triggers import event_of, said, start
 from tests.triggers.conftest import TaskLogReader
-from tests.triggers.pod_runs.shared_memory import (
-    SharedMemory,
-    at,
-    ended,
-    event,
-    running,
-    scheduled,
-    waiting,
-)
+from tests.triggers.pod_runs.shared_memory import SharedMemory, at, denied, end_of, ended, event, running
 from tests.triggers.pods.memory_kube import uid_of
 
 pytestmark = [pytest.mark.usefixtures("settings"), pytest.mark.looptime]
-
-
-@pytest.fixture
-async def memory(loop_closed: None) -> AsyncIterator[SharedMemory]:
-    made = SharedMemory()
-    yield made
-    assert made.users == 0
-
-
-def denied(verb: str, resource: str = "pods") -> AccessDenied:
-    text = f"Kubernetes denies 'u' to {verb} {resource}: allow the verb {verb!r} on {resource!r}."
-    return AccessDenied(text, service="kubernetes", code="Forbidden")
-
-
-async def virtual(seconds: float) -> None:
-    await asyncio.sleep(seconds)
-
-
-class Clocked(PodTrigger):
-    """The deadlines are in the epoch's time, which stands still in virtual time."""
-
-    def open_run(self, settings: Any, task_log: Any) -> PodRun:
-        loop, began = asyncio.get_running_loop(), time.time()
-        zero = loop.time()
-        return PodRun(self._parsed, settings, task_log, clock=lambda: began + loop.time() - zero)
-
-
-async def end_of(memory: SharedMemory, **fields: Any) -> Any:
-    from asyncrun.model.event import PodCompletionEvent
-
-    made = Clocked(memory.trigger(**fields).watch)
-    made.trigger_id = 1
-    return PodCompletionEvent.from_dict((await event_of(made)).payload)
-
-
-# -- it does not start -------------------------------------------------------------------------------------------------
-
-UNSCHEDULABLE = "0/3 nodes are available: 3 Insufficient memory."
-
-
-async def test_no_node_within_the_schedule_timeout(memory: SharedMemory, task_log: TaskLogReader) -> None:
-    memory.put("Pending", conditions=scheduled(False, UNSCHEDULABLE), containerStatuses=[])
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    end = await end_of(memory, schedule_timeout=40, startup_timeout=500)
-    assert loop.time() - began == pytest.approx(40, abs=1)
-    assert (end.outcome.verdict, end.outcome.stop_cause) == (Verdict.NEVER_STARTED, StopCause.START)
-    assert end.diagnosis.cause is Cause.CAPACITY
-    assert "Insufficient memory" in end.diagnosis.text()
-    assert "schedule_timeout_seconds=40" in end.diagnosis.summary
-    assert "Insufficient memory" in said(task_log, 1)
-    assert memory.deleted_by_calls == [("p1", None)]
-
-
-@pytest.mark.parametrize(
-    ("status", "events", "words", "cause"),
-    [
-        (waiting("ImagePullBackOff", 'Back-off pulling image "busyboxx"'),
-         [event("Failed", 'Failed to pull image "busyboxx": 503 Service Unavailable')], "registry cannot be reached",
-         Cause.IMAGE),
-        (waiting("CreateContainerConfigError", 'secret "db" not found'), [], "Secret 'db' does not exist",
-         Cause.SECRET),
-        (waiting("ContainerCreating"),
-         [event("FailedMount", 'MountVolume.SetUp failed for volume "v" : secret "db" not found')], "FailedMount|db",
-         None),
-    ],
-    ids=["image", "missing secret", "volume"],
-)  # fmt: skip
-async def test_a_pod_that_does_not_start_in_time_says_why(
-    memory: SharedMemory, task_log: TaskLogReader, status: Any, events: Any, words: str, cause: Any
-) -> None:
-    memory.told[uid_of(1)] = events
-    memory.put("Pending", status)
-    end = await end_of(memory, startup_timeout=30)
-    assert end.outcome.verdict is Verdict.NEVER_STARTED
-    assert any(word in end.diagnosis.summary for word in words.split("|")), end.diagnosis.summary
-    assert cause is None or end.diagnosis.cause is cause
-    assert "startup_timeout_seconds=30" in end.diagnosis.summary
-    assert memory.deleted_by_calls
-
-
-async def test_an_image_name_that_is_none_is_given_up_at_once(memory: SharedMemory, task_log: TaskLogReader) -> None:
-    memory.put("Pending", waiting("InvalidImageName", "couldn't parse image name"))
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    end = await end_of(memory, startup_timeout=300)
-    assert loop.time() - began < 5
-    assert end.outcome.verdict is Verdict.NEVER_STARTED
-    assert "waiting will not help" in end.diagnosis.summary
-
-
-async def test_a_pod_whose_trouble_is_over_is_not_given_up(memory: SharedMemory, task_log: TaskLogReader) -> None:
-    """It cannot be looked at once more just then, and what kept it from starting has gone when it can."""
-    memory.fault = lambda operation: Unavailable("away") if operation == "get" else None
-    memory.put("Pending", waiting("InvalidImageName", "couldn't parse image name"))
-    at(4, lambda: memory.put("Pending", waiting("ContainerCreating")))
-    at(4, lambda: setattr(memory, "fault", lambda operation: None))
-    at(20, lambda: memory.put("Running"))
-    at(30, lambda: memory.put("Succeeded", ended()))
-    end = await end_of(memory, startup_timeout=300, logs=())
-    assert "InvalidImageName" in said(task_log, 1) or "image" in said(task_log, 1)
-    assert end.outcome.verdict is Verdict.SUCCEEDED
-
-
-async def test_the_startup_timeout_begins_when_a_node_was_found(memory: SharedMemory, task_log: TaskLogReader) -> None:
-    memory.put("Pending", conditions=scheduled(False, UNSCHEDULABLE), containerStatuses=[])
-    unstamped = [{**scheduled()[0], "lastTransitionTime": None}]
-    at(50, lambda: memory.put("Pending", waiting("ContainerCreating"), conditions=unstamped))
-    at(100, lambda: memory.put("Running"))
-    at(300, lambda: memory.put("Succeeded", ended()))
-    end = await end_of(memory, schedule_timeout=60, startup_timeout=60, logs=())
-    assert end.outcome.verdict is Verdict.SUCCEEDED
-
-
-async def test_events_that_are_forbidden_cost_words_and_no_run(memory: SharedMemory, task_log: TaskLogReader) -> None:
-    memory.fault = lambda operation: denied("list", "events") if operation == "events" else None
-    memory.put("Pending", waiting("ImagePullBackOff", "Back-off"))
-    end = await end_of(memory, startup_timeout=30)
-    assert end.outcome.verdict is Verdict.NEVER_STARTED
-    assert "with the permission to list events in namespace 'jobs' they would show" in end.diagnosis.text()
-    assert memory.count("events") == 1
 
 
 # -- how it ends -------------------------------------------------------------------------------------------------------
@@ -203,6 +73,20 @@ async def test_the_base_container_decides_while_others_go_on(memory: SharedMemor
     end = await memory.completion(logs=())
     assert end.outcome.verdict is Verdict.SUCCEEDED
     assert loop.time() - began < 10
+
+
+async def test_a_sidecar_that_goes_on_keeps_nobody_waiting(
+    memory: SharedMemory, task_log: TaskLogReader, settings: pytest.MonkeyPatch
+) -> None:
+    """As one that ignores TERM does until the end of the pod's grace."""
+    settings.setenv("AIRFLOW__ASYNCRUN__LOGS_DRAIN_LIMIT", "600")
+    memory.put("Running", running(), initContainerStatuses=[running("proxy")])
+    at(5, lambda: memory.put("Running", ended(), initContainerStatuses=[running("proxy")]))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    end = await memory.completion()
+    assert end.outcome.verdict is Verdict.SUCCEEDED
+    assert loop.time() - began < 100
 
 
 async def test_an_end_that_others_share_the_step_with_still_has_its_log(
@@ -300,6 +184,20 @@ async def test_the_deadline_is_enforced_where_the_delete_is_denied_and_says_that
     assert "the verb 'delete' on 'pods'" in end.diagnosis.summary
 
 
+async def test_a_stop_at_the_deadline_that_is_denied_is_said_at_once_and_once(
+    memory: SharedMemory, task_log: TaskLogReader
+) -> None:
+    """Who may allow it can do so while it is tried again; and a pod that ends by itself meanwhile keeps its end."""
+    memory.fault = lambda operation: denied("delete") if operation == "delete" else None
+    memory.put()
+    at(50, lambda: memory.put("Succeeded", ended()))
+    end = await end_of(memory, deadline=time.time() + 5, deadline_reason="execution_timeout=0:00:05", logs=())
+    assert end.outcome.verdict is Verdict.SUCCEEDED
+    text = said(task_log, 1)
+    assert text.count("could not be stopped, and may still be running") == 1
+    assert "the verb 'delete' on 'pods'" in text
+
+
 # -- defects, and rows of other releases -------------------------------------------------------------------------------
 
 
@@ -337,7 +235,7 @@ async def test_a_row_of_a_newer_release_with_more_in_it_works(memory: SharedMemo
     made = memory.trigger(logs=())
     made.watch = {**made.watch, "added_later": {"x": [1]}}
     waiting_for = start(made)
-    await virtual(2)
+    await asyncio.sleep(2)
     memory.put("Succeeded", ended())
     assert (await waiting_for).payload["outcome"]["verdict"] == "succeeded"
 
@@ -366,41 +264,3 @@ def test_the_row_as_the_first_release_wrote_it_still_loads() -> None:
     watch = PodWatch.from_dict(row)
     assert (watch.ref.uid, watch.on_finish_action, watch.schedule_timeout) == ("u", "delete_pod", 120)
     assert PodTrigger(row).serialize() == ("asyncrun.triggers.pod.PodTrigger", {"watch": row})
-
-
-async def test_a_start_that_takes_too_long_is_given_up_though_the_pod_may_not_be_read_by_itself(
-    memory: SharedMemory, task_log: TaskLogReader
-) -> None:
-    """Before giving up, the pod is looked at once more, where that is permitted."""
-    memory.fault = lambda operation: denied("get") if operation == "get" else None
-    memory.put("Pending", waiting("ContainerCreating"))
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    end = await end_of(memory, startup_timeout=30)
-    assert loop.time() - began < 60
-    assert (end.outcome.verdict, end.outcome.stop_cause) == (Verdict.NEVER_STARTED, StopCause.START)
-
-
-async def test_a_stop_at_the_deadline_that_is_denied_is_said_at_once_and_once(
-    memory: SharedMemory, task_log: TaskLogReader
-) -> None:
-    """Who may allow it can do so while it is tried again; and a pod that ends by itself meanwhile keeps its end."""
-    memory.fault = lambda operation: denied("delete") if operation == "delete" else None
-    memory.put()
-    at(50, lambda: memory.put("Succeeded", ended()))
-    end = await end_of(memory, deadline=time.time() + 5, deadline_reason="execution_timeout=0:00:05", logs=())
-    assert end.outcome.verdict is Verdict.SUCCEEDED
-    text = said(task_log, 1)
-    assert text.count("could not be stopped, and may still be running") == 1
-    assert "the verb 'delete' on 'pods'" in text
-
-
-async def test_a_sidecar_that_goes_on_keeps_nobody_waiting(memory: SharedMemory, task_log: TaskLogReader) -> None:
-    """As one that ignores TERM does until the end of the pod's grace."""
-    memory.put("Running", running(), initContainerStatuses=[running("proxy")])
-    at(5, lambda: memory.put("Running", ended(), initContainerStatuses=[running("proxy")]))
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    end = await memory.completion()
-    assert end.outcome.verdict is Verdict.SUCCEEDED
-    assert loop.time() - began < 20

@@ -1,12 +1,11 @@
-"""Container logs of one pod in memory, with the rules of facts/kubernetes, and a followed run of it."""
+"""Container logs of one pod in memory, with the rules of facts/kubernetes."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,62 +14,9 @@ from asyncrun.clients.budget import TokenBucket
 from asyncrun.clients.kube_api import PodPage, PodsApi
 from asyncrun.model.errors import NotFound, RequestRefused, Unavailable
 from asyncrun.model.pod import Pod, PodEvent, read_pod
-from asyncrun.model.refs import PodRef
-from asyncrun.model.settings import Settings
-from asyncrun.triggers.logs.emitter import emitter
-from asyncrun.triggers.logs.pods.source import PodLog
-from asyncrun.triggers.logs.source import Drained
-from tests.triggers.logs.fakes import MemorySink
+from tests.triggers.pods.log_lines import SECOND, Cut, Instance, Line, now, spelled, stamp_at
 
-START = 1_790_000_000
-SECOND = 10**9
 UID = "11111111-2222-3333-4444-555555555555"
-SETTINGS = Settings()
-REF = PodRef(namespace="jobs", name="etl", uid=UID)
-
-
-def stamp_at(seconds: float) -> int:
-    """Nanoseconds since the epoch, of that moment of the loop's time."""
-    return START * SECOND + round(seconds * 1e9)
-
-
-def spelled(stamp: int) -> bytes:
-    """A stamp as the kubelet writes it."""
-    return f"{datetime.fromtimestamp(stamp // SECOND, UTC):%Y-%m-%dT%H:%M:%S}.{stamp % SECOND:09d}Z".encode()
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-@dataclass
-class Line:
-    at: float
-    stamp: int
-    text: bytes
-    feed: bytes = b"\n"
-
-
-@dataclass(eq=False)
-class Instance:
-    """One instance of a container: its lines become readable at their times, in order; ``rotated`` of them no more."""
-
-    ident: str
-    rotated: int = 0
-    lines: list[Line] = field(default_factory=list)
-    ended_at: float | None = None
-    exit_code: int = 0
-    gone: bool = False
-    in_place: bytes = b""
-
-
-@dataclass
-class Cut:
-    """How one connection ends early: after so many bytes or seconds, whichever is first; cleanly or not."""
-
-    after_bytes: float = float("inf")
-    after: float = float("inf")
-    clean: bool = False
 
 
 class LogServer(PodsApi):
@@ -363,44 +309,3 @@ class _Stream:
             timer.cancel()
             if changed.is_set() and changed is self._server._changed:
                 self._server._changed = asyncio.Event()
-
-
-class Run:
-    """One followed pod, and what its task log shows."""
-
-    def __init__(
-        self, server: LogServer, *names: str, settings: Settings = SETTINGS, sink: MemorySink | None = None
-    ) -> None:
-        self.server, self.settings = server, settings
-        self.names = names or tuple(server.containers)
-        self.sink = sink or MemorySink()
-        self.said: list[tuple[str, str]] = []
-        self.run_log = emitter().open(self.sink, self.names, settings)
-        self.log = PodLog(
-            server, REF, self.names, self.run_log, lambda level, text: self.said.append((level, text)), settings
-        )
-        server.watch_by(self.log.look)
-
-    @property
-    def lines(self) -> list[str]:
-        return self.sink.lines
-
-    @property
-    def texts(self) -> str:
-        return "\n".join(text for _, text in self.said)
-
-    async def end(self) -> Drained:
-        drained = await self.log.drain()
-        assert await self.run_log.finish(600)
-        await self.close()
-        return drained
-
-    async def close(self) -> None:
-        await self.log.close()
-        self.run_log.close()
-
-    async def __aenter__(self) -> Run:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.close()

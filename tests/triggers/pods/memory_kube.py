@@ -64,6 +64,10 @@ class MemoryKube:
         self.deleted_by_calls: list[tuple[str, int | None]] = []
         self._namespaces: dict[str, MemoryPods] = {}
 
+    def times(self, operation: str) -> list[float]:
+        """The loop's times of these calls."""
+        return [at for at, called, _ in self.calls if called == operation]
+
     def pods(self, namespace: str) -> MemoryPods:
         if namespace not in self._namespaces:
             self._namespaces[namespace] = MemoryPods(self, namespace)
@@ -290,7 +294,7 @@ class MemoryLog:
 
 
 class MemoryWatch:
-    """An open watch; a ``PodWatch``."""
+    """An open watch; a ``WatchStream``."""
 
     def __init__(self, pods: MemoryPods, selector: str, seconds: float, silence: float) -> None:
         self._pods, self._selector, self._silence = pods, selector, silence

@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.triggers.pods.log_server import Cut, LogServer, Run, now, stamp_at
+from tests.triggers.pods.followed_run import Run
+from tests.triggers.pods.log_lines import Cut, now, stamp_at
+from tests.triggers.pods.log_server import LogServer
 
 pytestmark = [pytest.mark.looptime]
 

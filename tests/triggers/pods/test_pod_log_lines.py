@@ -15,7 +15,9 @@ from asyncrun.model.pod_log_text import PodLogText
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.pods.lines import kept_bytes, line_of, text_of
 from asyncrun.triggers.logs.text import shown, size_of
-from tests.triggers.pods.log_server import Cut, LogServer, Run, now, spelled, stamp_at
+from tests.triggers.pods.followed_run import Run
+from tests.triggers.pods.log_lines import Cut, now, spelled, stamp_at
+from tests.triggers.pods.log_server import LogServer
 
 LIMIT = 256
 

@@ -12,7 +12,9 @@ from asyncrun.clients.kube_wording import KubeCall
 from asyncrun.model.errors import NotFound, RemoteError, Throttled, Unavailable
 from asyncrun.triggers.logs.pods.nodes import is_of_node
 from tests.support.traces import names, trace
-from tests.triggers.pods.log_server import Cut, LogServer, Run, now
+from tests.triggers.pods.followed_run import Run
+from tests.triggers.pods.log_lines import Cut, now
+from tests.triggers.pods.log_server import LogServer
 
 CALL = KubeCall("https://k8s", "get", "pods/log", "jobs", "etl")
 NODE_GONE = (

@@ -16,7 +16,9 @@ from asyncrun.model.pod_log_text import TextLine
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.pods.lines import kept_bytes, line_of
 from asyncrun.triggers.logs.records import RecordBuilder
-from tests.triggers.pods.log_server import Cut, LogServer, Run, stamp_at
+from tests.triggers.pods.followed_run import Run
+from tests.triggers.pods.log_lines import Cut, stamp_at
+from tests.triggers.pods.log_server import LogServer
 
 SETTINGS = dataclasses.replace(Settings(), log_line_limit=256)
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]  # a failure tells enough, and shrinking takes minutes

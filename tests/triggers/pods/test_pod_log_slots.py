@@ -17,7 +17,9 @@ from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.pods.slots import FollowSlots, SlotStatistics, follow_slots
 from asyncrun.triggers.pod_log import PodRunLog
 from asyncrun.triggers.tasklog import TaskLog
-from tests.triggers.pods.log_server import REF, Cut, LogServer, Run, now
+from tests.triggers.pods.followed_run import REF, Run
+from tests.triggers.pods.log_lines import Cut, now
+from tests.triggers.pods.log_server import LogServer
 
 if TYPE_CHECKING:
     from asyncrun.clients.kube_api import KubeAccess

@@ -9,7 +9,9 @@ import pytest
 from asyncrun.model.errors import AccessDenied, MalformedAnswer, NotFound, RemoteError, RequestRefused, Unavailable
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.pods.whole import read_whole
-from tests.triggers.pods.log_server import REF, Cut, LogServer, now
+from tests.triggers.pods.followed_run import REF
+from tests.triggers.pods.log_lines import Cut, now
+from tests.triggers.pods.log_server import LogServer
 
 pytestmark = [pytest.mark.looptime]
 
