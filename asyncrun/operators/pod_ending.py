@@ -11,7 +11,7 @@ from asyncrun.model.outcome import ContainerOutcome, Outcome, Verdict
 from asyncrun.model.refs import PodRef
 from asyncrun.operators import remote
 from asyncrun.operators.run_control import raise_for_end
-from asyncrun.spec.values import as_bool, exit_code_test
+from asyncrun.spec.values import as_bool, exit_code_test, text_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -82,7 +82,7 @@ def finish(operator: Any, completion: PodCompletionEvent) -> None:
         await settle(
             access.pods(completion.ref.namespace),
             completion.ref,
-            str(getattr(operator.on_finish_action, "value", operator.on_finish_action)),
+            text_of(operator.on_finish_action),
             completion.outcome,
             base=operator.base_container_name,
             say=lambda why: operator.log.warning("%s", why),
@@ -104,7 +104,7 @@ def stop(operator: Any, ref: PodRef, why: str, *, killed: bool) -> bool:
     :param killed: by a user: ``on_kill_action`` counts.
     :return: whether Kubernetes has confirmed it, or it is not to be stopped.
     """
-    action = str(getattr(operator.on_kill_action, "value", operator.on_kill_action))
+    action = text_of(operator.on_kill_action)
     if killed and action == "keep_pod":
         operator.log.warning("Pod %s goes on: %s, and on_kill_action=keep_pod", ref, why)
         return True
@@ -114,8 +114,7 @@ def stop(operator: Any, ref: PodRef, why: str, *, killed: bool) -> bool:
         from asyncrun.launch.pod_stop import stop_pod
 
         # A kill deletes; what fails is left as on_finish_action says.
-        kept = str(getattr(operator.on_finish_action, "value", operator.on_finish_action))
-        how = OnFinish.DELETE_POD if killed else OnFinish(kept)
+        how = OnFinish.DELETE_POD if killed else OnFinish(text_of(operator.on_finish_action))
         await stop_pod(access.pods(ref.namespace), ref, how, operator.termination_grace_period)
         return True
 

@@ -26,7 +26,7 @@ from asyncrun.spec.pod.labels import (
 )
 from asyncrun.spec.pod.labels import selector as deployment_selector
 from asyncrun.spec.pod.whole import check_manifest
-from asyncrun.spec.values import as_bool
+from asyncrun.spec.values import as_bool, text_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -198,8 +198,7 @@ class PodLaunching:
         Whether an earlier try was over although a trigger answered for its pod, which still runs: a user has cleared
         the task, which means a new pod. Its trigger is told so only after this try has begun, if it is told at all.
         """
-        action = self._operator.on_kill_action
-        keeps = str(getattr(action, "value", action)) == "keep_pod"
+        keeps = text_of(self._operator.on_kill_action) == "keep_pod"
         is_another_try = record.ti_id != str(self._context["ti"].id)
         return record.phase is LaunchPhase.HANDED_OVER and is_another_try and not keeps
 

@@ -12,7 +12,7 @@ from asyncrun.operators import ending
 from asyncrun.operators.pod_callbacks import needs_worker
 from asyncrun.operators.running import Launched
 from asyncrun.spec.deadline import Limit, limit_of
-from asyncrun.spec.values import as_bool, exit_code_test
+from asyncrun.spec.values import as_bool, exit_code_test, text_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -53,8 +53,8 @@ def pod_watch(operator: Any, base: type, launched: Launched, pod: Pod, settings:
         deadline=limit.after(launched.began),
         deadline_reason=limit.reason,
         grace_seconds=operator.termination_grace_period,
-        on_finish_action=str(getattr(operator.on_finish_action, "value", operator.on_finish_action)),
-        on_kill_action=str(getattr(operator.on_kill_action, "value", operator.on_kill_action)),
+        on_finish_action=text_of(operator.on_finish_action),
+        on_kill_action=text_of(operator.on_kill_action),
         wants_xcom=bool(operator.do_xcom_push) and _has_sidecar(operator, pod),
         end_in_triggerer=in_triggerer,
         end_reason=why,

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
+from asyncrun.spec.values import text_of
+
 
 class EcsClusterStates(StrEnum):
     """The states of an ECS cluster."""
@@ -46,7 +48,7 @@ MISSING = "MISSING"
 
 def state_name(value: Any) -> str:
     """The state as AWS writes it, from our enums, upstream's, or text."""
-    return str(getattr(value, "value", value)).strip().upper()
+    return text_of(value).strip().upper()
 
 
 def state_names(values: Iterable[Any] | str) -> tuple[str, ...]:

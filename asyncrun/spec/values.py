@@ -31,6 +31,11 @@ def has_unrendered(value: object) -> bool:
     return is_unrendered(value)
 
 
+def text_of(value: object) -> str:
+    """A choice as text: upstream takes members of its enums, and their values."""
+    return str(getattr(value, "value", value))
+
+
 def as_bool(argument: str, value: object) -> bool:
     """
     A yes or no that may have come from a template.
