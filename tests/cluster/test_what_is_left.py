@@ -29,10 +29,12 @@ def test_another(cluster):
     assert cluster.pods() == []
 """
 
+# A shell's background jobs, and so all that they start, ignore SIGINT.
+CTRL_C = "signal.signal(signal.SIGINT, signal.default_int_handler); os.kill(os.getpid(), signal.SIGINT)"
 ENDS = {
     "passes": ("cluster.api.delete_namespaced_pod('left', cluster.namespace)", 0, "2 passed"),
     "fails": ("raise RuntimeError('a test failed')", 1, "1 failed, 1 passed"),
-    "is interrupted": ("os.kill(os.getpid(), signal.SIGINT)", 2, "KeyboardInterrupt"),
+    "is interrupted": (CTRL_C, 2, "KeyboardInterrupt"),
 }
 
 
