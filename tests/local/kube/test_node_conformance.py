@@ -203,6 +203,12 @@ def _mixed(state: Json) -> bool:
     return len(kinds) > 1 or (kinds == {"running"} and is_running(state))
 
 
+def _backs_off(state: Json) -> bool:
+    """Or would do so soon, and is being deleted."""
+    is_deleted = state["generation"] == 2
+    return is_waiting("ImagePullBackOff")(state) or (is_deleted and is_waiting("ErrImagePull")(state))
+
+
 ALLOWED = {
     "b_exit3": Difference("stdout and stderr are two pipes: their order is not the program's (facts)", logs=_lines),
     "l_odd_output": Difference("the same", logs=_lines),
@@ -211,7 +217,9 @@ ALLOWED = {
         "the container's own sleep is shorter than the 2 s that it is given, and was not", logs=lambda text: text[:12]
     ),
     "g4_delete_pending": Difference(
-        "the recorded kubelet came to its next attempt within the second before it saw the deletion",
+        "the recorded kubelet came to its next attempt within the second before it saw the deletion; on a busy machine "
+        "ours shows the back-off before it sees the deletion, or is even told of it",
+        states=_backs_off,
         events=("BackOff", "Failed"),
     ),
     "j3_sidecar_crashes_and_restarts": Difference(
@@ -318,7 +326,9 @@ def test_states_are_those_of_the_trace(name: str, pod: str, ours: dict[tuple[str
     assert found == wanted
 
 
-@pytest.mark.parametrize(("name", "pod"), PLAYS)
+@pytest.mark.parametrize(
+    ("name", "pod"), [(name, pod) for name, pod in PLAYS if recorded(name, pod, deleted=False).logs]
+)
 def test_logs_are_those_of_the_trace(name: str, pod: str, ours: dict[tuple[str, str], Story]) -> None:
     allowed, deleted = of_traces(name)
     for container, text in recorded(name, pod, deleted=deleted).logs.items():
