@@ -104,7 +104,23 @@ def test_the_tests_of_ours_that_the_table_names_exist() -> None:
 
 
 def test_d9_logging_interval_loses_or_doubles_lines(kube: KubeLab, worker: Worker, capsys: Any, caplog: Any) -> None:
-    """What the resumed worker reads begins at a whole second, and it reads as often as it resumes."""
+    """
+    What the resumed worker reads begins at a whole second, and it reads as often as it resumes. By chance that may go
+    well once.
+    """
+    for _ in range(3):
+        capsys.readouterr()
+        caplog.clear()
+        read_in_intervals(kube, worker)
+        lines = re.findall(r"\bline (\d+)\b", said(capsys, caplog))
+        assert lines
+        if lines != [str(number) for number in range(1, 161)]:
+            return
+    pytest.fail("each line once, three times: D9 is mended")
+
+
+def read_in_intervals(kube: KubeLab, worker: Worker) -> None:
+    """A deferred pod that writes 160 lines within 8 s."""
     task = theirs(kube, "for n in $(seq 160); do echo line $n; sleep 0.05; done", deferrable=True, logging_interval=2)
     context = context_of(worker, task)
     with pytest.raises(TaskDeferred) as deferred:
@@ -120,9 +136,6 @@ def test_d9_logging_interval_loses_or_doubles_lines(kube: KubeLab, worker: Worke
         with pytest.raises(TaskDeferred) as deferred:
             worker.call(task.trigger_reentry, context, payload)
     worker.call(task.trigger_reentry, context, payload)
-    lines = re.findall(r"\bline (\d+)\b", said(capsys, caplog))
-    assert lines
-    assert lines != [str(number) for number in range(1, 161)], "each line once: D9 is mended"
 
 
 def test_d12_each_call_opens_a_connection_of_its_own(kube: KubeLab, worker: Worker) -> None:
