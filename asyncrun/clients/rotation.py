@@ -136,12 +136,9 @@ class Rotating(Generic[G]):
         try:
             await self._renew()
         except RemoteError as error:
-            self._renewal_error = error
+            self._renewal_error, self._asked_at = error, _now()
             raise
-        else:
-            self._renewal_error = None
-        finally:
-            self._asked_at = _now()
+        self._renewal_error, self._asked_at = None, _now()
 
     async def _renew(self) -> None:
         if _now() < self._renew_at:
