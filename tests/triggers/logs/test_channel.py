@@ -191,11 +191,12 @@ async def test_a_short_log_is_not_done_before_it_is_read_though_it_is_far_below_
     assert not sink.has_passed()
     theirs.recv(20)  # a part of it
     assert not sink.has_passed()
-    SlowReader(theirs, 0.0)
+    reader = SlowReader(theirs, 0.0)
     assert await run_log.finish(5)
     assert sink.has_passed()
     run_log.close()
     file.close()
+    reader.join(20)
 
 
 async def test_a_log_is_done_although_others_go_on_writing(ends: tuple[Any, socket.socket]) -> None:
