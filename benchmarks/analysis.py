@@ -143,7 +143,6 @@ def figures(load: Load, raw: Raw, truth: Sequence[Mapping[str, Any]], book: Mapp
     calls = [one for one in book["calls"] if one[0] >= raw.started - 0.5]
     busy_from, busy_to = raw.started, max([*ended.values(), raw.started + 1])
     idle, peak, cpu = _process(raw, busy_from, busy_to)
-    worst = max((one for one in raw.lags if one["at"] >= raw.started), key=lambda one: one["lag"], default=None)
     return Figures(
         trigger=load.trigger,
         runs=load.runs,
@@ -162,10 +161,7 @@ def figures(load: Load, raw: Raw, truth: Sequence[Mapping[str, Any]], book: Mapp
         rss_idle=round(idle / 2**20, 1),
         rss_peak=round(peak / 2**20, 1),
         rss_per_run=round((peak - idle) / 1024 / load.runs, 1),
-        loop_longest=round(worst["lag"], 3) if worst else math.nan,
-        loop_cpu=round(worst["cpu"], 3) if worst else math.nan,
-        loop_p95=Spread.of(one["lag"] for one in raw.lags if one["at"] >= raw.started).p95,
-        gc_longest=round(max((one.get("gc", 0.0) for one in raw.lags if one["at"] >= raw.started), default=0.0), 3),
+        **_loop([one for one in raw.lags if one["at"] >= raw.started]),
         machine_load=raw.machine_load,
         calls=_count(one[1] for one in calls),
         run_minutes=round(sum(ended[number] - raw.added.get(number, raw.started) for number in ended) / 60, 2),
@@ -178,6 +174,17 @@ def figures(load: Load, raw: Raw, truth: Sequence[Mapping[str, Any]], book: Mapp
         wrong=wrong,
         log_bytes=sum(len(line) for _, line in raw.records),
     )
+
+
+def _loop(lags: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """How the event loop was held up, by the names in ``Figures``."""
+    worst = max(lags, key=lambda one: one["lag"], default={"lag": math.nan, "cpu": math.nan})
+    return {
+        "loop_longest": round(worst["lag"], 3),
+        "loop_cpu": round(worst["cpu"], 3),
+        "loop_p95": Spread.of(one["lag"] for one in lags).p95,
+        "gc_longest": round(max((one.get("gc", 0.0) for one in lags), default=0.0), 3),
+    }
 
 
 _Decoded = tuple[int, str, float, str, bool]

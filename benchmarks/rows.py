@@ -19,6 +19,18 @@ def per_minute(one: Figures, operations: tuple[str, ...]) -> float:
     return sum(one.calls.get(name, 0) for name in operations) / max(one.run_minutes, 1e-9)
 
 
+def _spread(title: str, name: str, *shown: str) -> tuple[Row, ...]:
+    """
+    :param name: of the figure.
+    :param shown: of its spread.
+    """
+    words = {"p95": "95 %", "p99": "99 %"}
+    return tuple(
+        (f"{title}, {words.get(part, part)}", lambda one, part=part: getattr(getattr(one, name), part), "s")
+        for part in shown
+    )
+
+
 _LINES: tuple[Row, ...] = (
     ("lines after their trigger's end (not in the task's log)", lambda one: one.lines.homeless, ""),
     ("lines doubled", lambda one: one.lines.doubled, ""),
@@ -39,14 +51,10 @@ _LAST: tuple[Row, ...] = (
 )
 
 TASKS: tuple[Row, ...] = (
-    ("start -> first DescribeTasks answer, median", lambda one: one.first_answer.median, "s"),
-    ("start -> first DescribeTasks answer, longest", lambda one: one.first_answer.longest, "s"),
-    ("end of container -> told by ECS, longest", lambda one: one.end_told.longest, "s"),
-    ("end of container -> event (log read to its end), median", lambda one: one.detection.median, "s"),
-    ("end of container -> event (log read to its end), longest", lambda one: one.detection.longest, "s"),
-    ("line readable -> in the supervisor, median", lambda one: one.line_lag.median, "s"),
-    ("line readable -> in the supervisor, 95 %", lambda one: one.line_lag.p95, "s"),
-    ("line readable -> in the supervisor, longest", lambda one: one.line_lag.longest, "s"),
+    *_spread("start -> first DescribeTasks answer", "first_answer", "median", "longest"),
+    *_spread("end of container -> told by ECS", "end_told", "longest"),
+    *_spread("end of container -> event (log read to its end)", "detection", "median", "longest"),
+    *_spread("line readable -> in the supervisor", "line_lag", "median", "p95", "longest"),
     ("lines written", lambda one: one.lines.written, ""),
     ("lines lost", lambda one: one.lines.lost, ""),
     *_LINES,
@@ -62,16 +70,9 @@ TASKS: tuple[Row, ...] = (
 )
 
 PODS: tuple[Row, ...] = (
-    ("end shown by the API -> trigger's event, median", lambda one: one.event.median, "s"),
-    ("end shown by the API -> trigger's event, 95 %", lambda one: one.event.p95, "s"),
-    ("end shown by the API -> trigger's event, 99 %", lambda one: one.event.p99, "s"),
-    ("end shown by the API -> trigger's event, longest", lambda one: one.event.longest, "s"),
-    ("end shown by the API -> Airflow's supervisor, median", lambda one: one.detection.median, "s"),
-    ("end shown by the API -> Airflow's supervisor, longest", lambda one: one.detection.longest, "s"),
-    ("line's stamp -> in the supervisor, median", lambda one: one.line_lag.median, "s"),
-    ("line's stamp -> in the supervisor, 95 %", lambda one: one.line_lag.p95, "s"),
-    ("line's stamp -> in the supervisor, 99 %", lambda one: one.line_lag.p99, "s"),
-    ("line's stamp -> in the supervisor, longest", lambda one: one.line_lag.longest, "s"),
+    *_spread("end shown by the API -> trigger's event", "event", "median", "p95", "p99", "longest"),
+    *_spread("end shown by the API -> Airflow's supervisor", "detection", "median", "longest"),
+    *_spread("line's stamp -> in the supervisor", "line_lag", "median", "p95", "p99", "longest"),
     ("lines written", lambda one: one.lines.written, ""),
     ("lines not shown by the triggerer (upstream leaves the last ones to a worker)", lambda one: one.lines.lost, ""),
     *_LINES,

@@ -26,7 +26,6 @@ class Script:
     """
     What a pod does, from its annotation (JSON with these names).
 
-
     :param start: seconds from the pod's creation until its containers run.
     :param lines: how many each container writes.
     :param interval: seconds between two lines (bursts).

@@ -11,7 +11,7 @@ from asyncrun.model.errors import InvalidArgument
 from asyncrun.spec.pod.arguments import PodArguments
 from asyncrun.spec.pod.checks import draft
 from asyncrun.spec.pod.syntax import check_one_of
-from asyncrun.spec.values import Kind, as_seconds, check_bool, check_type, exit_code_test, is_unrendered
+from asyncrun.spec.values import Kind, as_seconds, check_bool, check_type, exit_code_test, is_unrendered, text_of
 
 ON_FINISH = ("delete_pod", "delete_succeeded_pod", "keep_pod", "delete_active_pod")
 ON_KILL = ("delete_pod", "keep_pod")
@@ -86,11 +86,12 @@ def check_handling(arguments: HandlingArguments, pod: PodArguments) -> None:
     :param pod: already checked: tells which containers there are.
     :raises InvalidArgument: naming the argument, its value and what is allowed.
     """
-    check_one_of("on_finish_action", _text(arguments.on_finish_action), *ON_FINISH)
-    check_one_of("on_kill_action", _text(arguments.on_kill_action), *ON_KILL)
-    for name in ("on_finish_action", "on_kill_action"):
-        if getattr(arguments, name) is None:
+    for name, allowed in (("on_finish_action", ON_FINISH), ("on_kill_action", ON_KILL)):
+        action = getattr(arguments, name)
+        if action is None:
             raise InvalidArgument(name, None, "an action; leave it out for 'delete_pod'")
+        if not is_unrendered(action):
+            check_one_of(name, text_of(action), *allowed)
     for name, zero in _TIMES.items():
         value = getattr(arguments, name)
         if value is not None and not is_unrendered(value):
@@ -119,10 +120,6 @@ def container_names(pod: PodArguments) -> tuple[frozenset[str], frozenset[str]]:
         for field in ("containers", "initContainers")
     )
     return mains, inits
-
-
-def _text(value: object) -> object:
-    return getattr(value, "value", value)
 
 
 def _check_callbacks(callbacks: object) -> None:

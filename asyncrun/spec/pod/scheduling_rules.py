@@ -57,12 +57,11 @@ def toleration(part: Fields, where: str) -> None:
     """Of a taint of nodes."""
     operator = part.get("operator") or "Equal"
     check_one_of(f"{where}.operator", operator, "Equal", "Exists", "Lt", "Gt")
-    check_one_of(
-        f"{where}.effect", part.get("effect") or None, "NoSchedule", "PreferNoSchedule", "NoExecute"
-    )  # empty: all of them
+    effect = part.get("effect") or None  # empty: all of them
+    check_one_of(f"{where}.effect", effect, "NoSchedule", "PreferNoSchedule", "NoExecute")
     if not part.get("key") and operator == "Equal":
         raise InvalidArgument(f"{where}.key", part.get("key"), "a taint's key, or operator 'Exists' for all taints")
-    if part.get("tolerationSeconds") is not None and not is_unrendered(effect := part.get("effect")):
+    if part.get("tolerationSeconds") is not None and not is_unrendered(effect):
         check_one_of(f"{where}.effect", effect or "", "NoExecute")
     if operator == "Exists" and part.get("value"):
         raise InvalidArgument(f"{where}.value", part["value"], "nothing with operator 'Exists'")

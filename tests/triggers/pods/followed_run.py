@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from asyncrun.model.refs import PodRef
 from asyncrun.model.settings import Settings
@@ -55,6 +56,26 @@ class Run:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
+
+
+async def lives(server: LogServer, number: int, *, lines: int, every: float, down: Callable[[int], float]) -> list[str]:
+    """
+    A container that writes, fails, and is started again.
+
+    :param number: of its instances that fail; one more follows, which writes nothing.
+    :param down: seconds from the end of an instance to the next one.
+    """
+    written: list[str] = []
+    server.start()
+    for life in range(number):
+        for line in range(lines):
+            written.append(f"run {life} line {line}")
+            server.write(written[-1])
+            await asyncio.sleep(every)
+        server.end(exit_code=1)
+        await asyncio.sleep(down(life))
+        server.start()
+    return written
 
 
 async def written(server: LogServer, count: int = 10, pause: float = 0.5, begin: int = 0) -> list[str]:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from asyncrun.model.errors import Unavailable
-from tests.triggers.pods.followed_run import Run, written
+from tests.triggers.pods.followed_run import Run, lives, written
 from tests.triggers.pods.log_lines import Cut, now
 from tests.triggers.pods.log_server import LogServer
 
@@ -18,16 +18,7 @@ async def test_a_restart_is_not_taken_for_rotation() -> None:
     """The kubelet answers with the new instance's log before the status tells of it."""
     server = LogServer(lag=1.5)
     async with Run(server) as run:
-        server.start()
-        lines = []
-        for attempt in range(6):
-            for number in range(5):
-                lines.append(f"run {attempt} line {number}")
-                server.write(lines[-1])
-                await asyncio.sleep(0.4)
-            server.end(exit_code=1)
-            await asyncio.sleep(0.2)
-            server.start()
+        lines = await lives(server, 6, lines=5, every=0.4, down=lambda life: 0.2)
         server.finish("Failed")
         await asyncio.sleep(2)
         assert (await run.end()).complete
@@ -38,16 +29,7 @@ async def test_a_restart_that_is_told_late_shows_no_line_twice() -> None:
     """A kubelet with many pods tells it seconds later. The first restart comes at once, the next ones after 10 s."""
     server = LogServer(lag=5, kubelet_lag=4.9)
     async with Run(server) as run:
-        server.start()
-        lines = []
-        for attempt in range(4):
-            for number in range(30):
-                lines.append(f"run {attempt} line {number}")
-                server.write(lines[-1])
-                await asyncio.sleep(0.3)
-            server.end(exit_code=1)
-            await asyncio.sleep(10 if attempt else 0.1)
-            server.start()
+        lines = await lives(server, 4, lines=30, every=0.3, down=lambda life: 10 if life else 0.1)
         server.finish("Failed")
         await asyncio.sleep(6)
         assert (await run.end()).complete
