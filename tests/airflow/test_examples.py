@@ -134,7 +134,7 @@ def test_failed_pod_is_explained_with_what_to_do_next(airflow: LocalAirflow, end
     records = airflow.logs("pod_failures", ended("pod_failures", "failed"), task_id)
     kind, message = error_of(records)
     expected, texts = POD_FAILURES[task_id]
-    assert kind == expected
+    assert kind == expected, records
     assert [text for text in [*texts, "Next step: "] if text not in message] == [], message
 
 
