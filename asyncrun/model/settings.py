@@ -126,7 +126,11 @@ class Settings:
         at_least=65536, at_most=2**40,
     )  # fmt: skip
     log_last_lines: int = _number(
-        200, "lines", "the last lines are never skipped: they hold the error", at_least=10, at_most=10**5
+        200,
+        "lines",
+        "the last lines are never skipped: they hold the error; of long ones the last 128 KiB, but at least 10",
+        at_least=10,
+        at_most=10**5,
     )
     log_slot: int = _number(
         50, "ms", "lines of one container and slot form one record with a millisecond of its own, so that Airflow's "
@@ -136,13 +140,28 @@ class Settings:
         32768, "bytes", "of kernel memory in the log socket above which emission waits: a full socket blocks every "
         "trigger", at_least=1280, at_most=2**30,
     )  # fmt: skip
+    log_emit_rate: int = _number(
+        2**20, "bytes/s", "of all runs into Airflow's log pipe, several times what its supervisor reads (65-340 KiB/s): "
+        "where the pipe's fill level cannot be known this alone holds back", at_least=1024, at_most=2**30,
+    )  # fmt: skip
+    log_memory: int = _number(
+        64 * 2**20, "bytes", "container output of all runs that was read and waits for Airflow's log pipe; beyond it "
+        "nothing more is read", at_least=2**20, at_most=2**40,
+    )  # fmt: skip
+    log_takeover: str = _choice(
+        "replay", "what a triggerer does that takes over a run: write its log again from the first line, which is right "
+        "everywhere since Airflow shows equal records once, or continue where the earlier triggerers' files end, which "
+        "is for one log volume shared by all components, with remote logging off", "replay", "continue",
+    )  # fmt: skip
     ends_per_second: float = _number(
-        20,
-        "ends/s",
-        "with remote logging the supervisor uploads each ended trigger's log in its own loop",
-        at_least=0.1,
-        at_most=10**4,
-    )
+        20, "ends/s", "at most, with remote logging: the supervisor uploads each ended trigger's log in its own loop, "
+        "before its heartbeat", at_least=0.1, at_most=10**4,
+    )  # fmt: skip
+    ends_at_once: int = _number(
+        12, "ends", "with remote logging, at most so many that a triggerer's supervisor is not known to have dealt "
+        "with; fewer where that takes it more than 5 s. Should uploads take 2 s all at once, these cost 24 s: less "
+        "than Airflow's triggerer_health_check_threshold, 30 s", at_least=1, at_most=10**4,
+    )  # fmt: skip
     resume_hold: float = _number(
         7,
         "s",

@@ -2,7 +2,8 @@
 The one emitter of an event loop: takes all runs' records to Airflow, as fast as the log socket drains and no faster.
 
 A triggerer moves 65-340 KiB/s of log in all, and a full socket blocks every trigger of the process. So runs hand in
-records without waiting, and one task writes them in turn while the socket's fill level is low.
+records without waiting, and one task writes them in a fair order while the socket's fill level is low, and no faster
+than ``log_emit_rate``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import time
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -19,12 +18,15 @@ import msgspec
 from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.channel import Sink
+from asyncrun.triggers.logs.fairness import FairQueue, TokenBucket
 from asyncrun.triggers.logs.records import Record
 from asyncrun.triggers.logs.run_log import FIRST_SLEEP, LONGEST_SLEEP, RunLog, lines_in
 
 log = logging.getLogger(__name__)
 
 _AFTER_ERROR = 1.0
+_BURST = 0.5  # s of log_emit_rate that may go out at once
+_TICK = 0.001  # s; asyncio runs a timer a little too early: who waits in a loop must not spin until then
 _YIELD_EVERY = 8
 
 
@@ -32,7 +34,8 @@ class EmitterStatistics(msgspec.Struct, frozen=True):
     """
     :param waited: seconds spent waiting for the socket, in all.
     :param longest_wait: seconds, for one record.
-    :param queued_bytes: text that waits, of all runs.
+    :param bytes: text of the records, and RECORD_COST each.
+    :param queued_bytes: what waits, of all runs, counted like that.
     :param queued_lines: lines that wait, of all runs.
     :param skipped: lines that the limits kept out of the task logs.
     :param failed: records that could not be written: the supervisor is gone.
@@ -54,9 +57,12 @@ class Emitter:
     """Writes the records of all runs of one event loop in turn. Get it by ``emitter()``."""
 
     def __init__(self) -> None:
+        self._clock = asyncio.get_running_loop().time
         self._open: set[RunLog] = set()
-        self._turns: deque[RunLog] = deque()  # each run with records stands here exactly once
+        self._turns: FairQueue[RunLog] = FairQueue(self._clock)  # each run with records stands here exactly once
+        self._pace = TokenBucket(_BURST, self._clock)
         self._task: asyncio.Task[None] | None = None
+        self._memory, self._rate = 0, 1.0
         self.queued_bytes = self._queued_lines = self._skipped = 0
         self._records = self._lines = self._bytes = self._failed = 0
         self._waited = self._longest = 0.0
@@ -81,7 +87,14 @@ class Emitter:
         """
         run_log = RunLog(self, sink, containers, settings, where, keep, prefixed=prefixed)
         self._open.add(run_log)
+        self._memory, self._rate = settings.log_memory, settings.log_emit_rate
         return run_log
+
+    @property
+    def queue_limit(self) -> int:
+        """For run logs: bytes that one of them may let wait. Half of ``log_memory`` is for whoever needs it."""
+        half = self._memory // 2
+        return half if self.queued_bytes < half else half // max(1, len(self._open))
 
     def statistics(self) -> EmitterStatistics:
         """Counts since the loop began."""
@@ -104,7 +117,7 @@ class Emitter:
         self._queued_lines += lines_in(records)
         if not run_log.in_turn:
             run_log.in_turn = True
-            self._turns.append(run_log)
+            self._turns.push(run_log)
         if self._task is None or self._task.done():
             # An empty context: the task must not log into the task log of whoever came first. It ends with its work.
             self._task = asyncio.get_running_loop().create_task(
@@ -124,15 +137,16 @@ class Emitter:
     async def _run(self) -> None:
         written = 0
         while self._turns:
-            run_log = self._turns.popleft()
-            await self._wait_for_room(run_log)
+            self._turns.rebase(self._open)
+            await self._wait_for_room()
+            run_log = self._turns.pop()
             if run_log.has_records():
                 await self._emit(run_log)
                 written += 1
                 if written % _YIELD_EVERY == 0:
                     await asyncio.sleep(0)  # a socket that is read fast never makes us wait
             if run_log.has_records():
-                self._turns.append(run_log)
+                self._turns.push(run_log)
             else:
                 run_log.in_turn = False
 
@@ -145,18 +159,24 @@ class Emitter:
                 log.exception("Container output could not be written to Airflow's log; this is said once")
             await asyncio.sleep(_AFTER_ERROR)
             return
+        self._turns.charge(run_log, size)
+        self._pace.take(size, self._rate)
         self._records += records
         self._lines += lines
         self._bytes += size
 
-    async def _wait_for_room(self, run_log: RunLog) -> None:
-        if not run_log.backlog_over():
-            return
-        began, pause = time.monotonic(), FIRST_SLEEP
-        while run_log.has_records() and run_log.backlog_over():
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_SLEEP)
-        waited = time.monotonic() - began
+    async def _wait_for_room(self) -> None:
+        """Until whoever comes first may write. Who that is may change meanwhile: a loud run does not book the room."""
+        began, pause = self._clock(), FIRST_SLEEP
+        while self._turns.first.has_records():
+            if self._turns.first.backlog_over():
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_SLEEP)
+            elif (rest := self._pace.wait) > _TICK:
+                await asyncio.sleep(rest)
+            else:
+                break
+        waited = self._clock() - began
         self._waited += waited
         self._longest = max(self._longest, waited)
 

@@ -13,6 +13,8 @@ from asyncrun.triggers.logs.text import size_of
 BURST_SECONDS = 10
 # Once lines are skipped, go on skipping until this share of the burst is free again: a notice per gap, not per line.
 RESUME_SHARE = 0.5
+# Bytes of last lines that are held back, unless that were very few: a thousand containers may write long ones at once.
+HELD_BYTES, FEWEST_HELD = 1 << 17, 10
 
 
 class Shown(msgspec.Struct, frozen=True, gc=False):
@@ -47,7 +49,8 @@ class Governor:
         self._rate_limit, self._limit, self._where = settings.log_rate, settings.log_size_limit, where
         self._tokens = self._burst
         self._time: int | None = None
-        self._held: deque[Shown] = deque(maxlen=settings.log_last_lines)
+        self._held: deque[Shown] = deque()
+        self._held_bytes, self._most_held = 0, settings.log_last_lines
         self._gap = 0  # lines of the present gap, held ones included
         self.skipped = 0
 
@@ -83,12 +86,15 @@ class Governor:
     def _hold(self, line: Shown) -> None:
         self._gap += 1
         self._held.append(line)
+        self._held_bytes += size_of(line.text)
+        while len(self._held) > self._most_held or (self._held_bytes > HELD_BYTES and len(self._held) > FEWEST_HELD):
+            self._held_bytes -= size_of(self._held.popleft().text)
 
     def _resume(self) -> list[Shown]:
         lines = list(self._held)
         lost = self._gap - len(lines)
         self._held.clear()
-        self._gap = 0
+        self._held_bytes = self._gap = 0
         self.skipped += lost
         over = self._room <= 0
         for line in lines:

@@ -14,10 +14,10 @@ from asyncrun.triggers.logs.records import Record, RecordBuilder
 from asyncrun.triggers.logs.text import size_of
 from asyncrun.triggers.wakeup import Wakeup
 
-# A run's reader pauses above the first; above the second when all runs together hold more than the third.
+# A run's reader pauses above it, and earlier where memory is short: see ``Emitter.queue_limit``.
 RUN_QUEUE = 1 << 20
-RUN_QUEUE_TIGHT = 1 << 16
-ALL_QUEUES = 64 << 20
+# What a record costs beyond its text, in our memory and, as JSON, in Airflow's log channel; bytes, roughly.
+RECORD_COST = 128
 # The supervisor reads about 50 times a second: looking more often than every few milliseconds is of no use.
 FIRST_SLEEP, LONGEST_SLEEP = 0.002, 0.05
 # Where the fill level is not known, one thread hop takes that many records.
@@ -27,7 +27,9 @@ _BATCH = 32
 class Owner(Protocol):
     """Who writes the records of all runs: the emitter."""
 
-    queued_bytes: int
+    @property
+    def queue_limit(self) -> int:
+        """Bytes that one run may let wait."""
 
     def ready(self, run_log: RunLog, records: Iterable[Record], size: int) -> None:
         """These records, of that many bytes, wait."""
@@ -63,6 +65,7 @@ class RunLog:
         self._writing = False
         self.closed = False
         self.in_turn = False  # the emitter's: whether it stands in the queue of turns
+        self.served = 0.0  # the emitter's: what it has had so far
         self.lines = 0
 
     def add(self, lines: Iterable[LogLine]) -> None:
@@ -85,7 +88,7 @@ class RunLog:
     @property
     def full(self) -> bool:
         """Whether the reader should pause until records went out. Memory is bounded by it and one page of lines."""
-        return self._queued > RUN_QUEUE or (self._queued > RUN_QUEUE_TIGHT and self._owner.queued_bytes > ALL_QUEUES)
+        return self._queued > min(RUN_QUEUE, self._owner.queue_limit)
 
     @property
     def skipped(self) -> int:
@@ -172,4 +175,4 @@ def lines_in(records: Iterable[Record]) -> int:
 
 
 def _weight(record: Record) -> int:
-    return size_of(record.text)
+    return size_of(record.text) + RECORD_COST

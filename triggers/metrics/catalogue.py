@@ -180,7 +180,12 @@ LINES = Metric(
 RECORDS = Metric(
     name="asyncrun.logs.records", kind=Kind.COUNTER, unit="records", meaning="records that these lines were joined into"
 )
-BYTES = Metric(name="asyncrun.logs.bytes", kind=Kind.COUNTER, unit="bytes", meaning="text of these records")
+BYTES = Metric(
+    name="asyncrun.logs.bytes",
+    kind=Kind.COUNTER,
+    unit="bytes",
+    meaning="text of these records, and 128 each for what Airflow adds",
+)
 SKIPPED = Metric(
     name="asyncrun.logs.skipped", kind=Kind.COUNTER, unit="lines",
     meaning="lines that `log_rate` or `log_size_limit` kept out of the task logs",
@@ -191,7 +196,7 @@ UNWRITTEN = Metric(
 )  # fmt: skip
 BACKLOG_BYTES = Metric(
     name="asyncrun.logs.backlog_bytes", kind=Kind.GAUGE, unit="bytes",
-    meaning="text that was read and waits for Airflow's log channel",
+    meaning="the same, of what was read and waits for Airflow's log channel",
 )  # fmt: skip
 BACKLOG_LINES = Metric(name="asyncrun.logs.backlog_lines", kind=Kind.GAUGE, unit="lines", meaning="the same in lines")
 CHANNEL_WAIT = Metric(

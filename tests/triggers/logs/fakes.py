@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from asyncrun.clients.api import LogEvent, LogPage
 from asyncrun.model.errors import NotFound, RequestRefused
-from asyncrun.triggers.logs.records import Record
+from asyncrun.triggers.logs.records import Record, compact
 
 START = 1_700_000_000.0
 
@@ -128,3 +128,44 @@ class MemorySink:
     @property
     def lines(self) -> list[str]:
         return [line for record in self.records for line in record.text.split("\n")]
+
+
+class Pipe:
+    """The one log socket of a triggerer, read at ``speed`` bytes/s of virtual time."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed, self._level, self._at = speed, 0.0, 0.0
+
+    def fill(self) -> int:
+        now = asyncio.get_running_loop().time()
+        self._level = max(0.0, self._level - (now - self._at) * self._speed)
+        self._at = now
+        return int(self._level)
+
+    def put(self, size: int) -> float:
+        """:return: when it will have been read."""
+        self._level = self.fill() + size
+        return self._at + self._level / self._speed
+
+
+class PipedSink:
+    """
+    Writes records of one run into a shared pipe.
+
+    :ivar records: with the time when the supervisor will have read each.
+    """
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe, self._read_at = pipe, 0.0
+        self.records: list[tuple[float, Record]] = []
+
+    def fill(self) -> int | None:
+        return self._pipe.fill()
+
+    def has_passed(self) -> bool:
+        return asyncio.get_running_loop().time() >= self._read_at
+
+    async def emit(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self._read_at = self._pipe.put(len(compact(record, 1)))
+            self.records.append((self._read_at, record))
