@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,11 +13,13 @@ import msgspec
 import pytest
 from yarl import URL
 
+from asyncrun.local.kube import EmbeddedKube
 from asyncrun.local.kube.node_api import Node
 from asyncrun.local.kube.options import EmbeddedKubeOptions
 from asyncrun.local.kube.scripted import ScriptedNode
 from asyncrun.local.kube.server import KubeServer
 from asyncrun.local.kube.store import Store
+from tests.local.kube.kubectl_lab import Kubectl
 
 
 class Kube:
@@ -103,3 +106,23 @@ async def make_kube() -> AsyncIterator[MakeKube]:
 async def kube(make_kube: MakeKube) -> Kube:
     """A server with the usual options."""
     return await make_kube()
+
+
+@pytest.fixture(scope="module")
+def tls_kube() -> Iterator[EmbeddedKube]:
+    """kubectl sends no token without TLS."""
+    with EmbeddedKube(EmbeddedKubeOptions(tls=True)) as kube:
+        yield kube
+        assert kube.log_text() == ""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def kubectl(tls_kube: EmbeddedKube, home: Path) -> Iterator[Kubectl]:
+    """kubectl with a namespace of its own, which goes with the test."""
+    with Kubectl(tls_kube, home) as made:
+        yield made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -18,6 +19,7 @@ from asyncrun.local.kube import EmbeddedKube
 
 _PATH = shutil.which("kubectl")
 IS_INSTALLED = _PATH is not None
+WRITES = "for n in 1 2 3; do echo line $n; sleep 0.2; done; sleep 60"
 
 
 @dataclass(frozen=True)
@@ -128,3 +130,9 @@ def pod(name: str, script: str, *, labels: dict[str, str] | None = None, **spec:
     }
     metadata = {"name": name, **({"labels": labels} if labels else {})}
     return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": whole})
+
+
+def columns(table: str) -> list[list[str]]:
+    """The cells of what kubectl prints; ages are ``AGE``."""
+    rows = [re.split(r" {2,}", line.rstrip()) for line in table.splitlines()]
+    return [[re.sub(r"^\d+[smh]$", "AGE", cell) for cell in row] for row in rows]
