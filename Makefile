@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-scale test-cluster lint layers types docs bench wheel clean
+.PHONY: help demo test check test-scale test-cluster lint layers types docs bench bench-check wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -18,7 +18,7 @@ test: .venv/installed ## the tests, real Airflow included
 	@$(BIN)/pytest -n $(TEST_PROCESSES) $(TEST_ARGS)
 
 # TESTED=1: the tests have just passed, do not run them a second time (.ci/run).
-check: lint layers types docs $(if $(TESTED),,test) ## everything that must hold at each commit
+check: lint layers types docs $(if $(TESTED),,test) bench-check ## everything that must hold at each commit
 
 test-scale: .venv/installed ## what takes minutes: hundreds of runs, repeated kills
 	@$(BIN)/pytest -m scale --timeout 1800 $(TEST_ARGS)
@@ -41,9 +41,16 @@ types: .venv/installed
 
 docs: .venv/installed
 	@$(BIN)/python docs/check.py
+	@$(BIN)/python -m benchmarks.report
 
-bench: .venv/installed ## measure beside upstream
+# Ten runs of each backend; BENCH_ARGS=--series measures all that docs/benchmarks.md shows, BENCH_ARGS=--plots draws it.
+bench: .venv/bench-installed ## measure beside upstream, in an environment of its own (BENCH_ARGS=--help)
+	@$(BIN)/python -m benchmarks.upstream
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+# Only whether each line arrives once and each run ends right; never how long it takes.
+bench-check: .venv/installed
+	@$(BIN)/python -m benchmarks --check
 
 wheel: .venv/installed
 	@$(BIN)/python -m build --wheel --outdir dist .
@@ -64,4 +71,8 @@ clean:
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing (a few minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.venv/bench-installed: .venv/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@touch $@

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import sys
 import threading
@@ -13,18 +12,22 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-_TICK = 0.005  # s
+from benchmarks.steps import Steps
+
+_TICK = 0.01  # s; each costs some 100 us of the measured process, ours and upstream's alike
 _REPORT = 1.0  # s
 
 
 class LoopLag(BaseTrigger):
     """
-    Writes, once a second, the longest delay of a 5 ms timer and the CPU time that the loop's thread used meanwhile.
+    Writes, once a second, the longest delay of a 10 ms timer and the longest steps of the loop.
 
-    :param path: file that gets one JSON object a line: ``at`` (epoch seconds), ``lag`` (s), ``cpu`` (s, in that gap),
-        ``gc`` (s, the longest garbage collection, which stops every thread).
+    :param path: file that gets one JSON object a line: ``at`` (epoch seconds), ``lag`` (s: a turn of the loop, all
+        steps that were ready), ``cpu`` (s that the loop's thread used in that gap), what ``steps.Worst`` has, and
+        ``asyncrun``: whether that is imported in this process.
     :param blocked_after: seconds after which a standing loop's stack is written, too; None: never.
     """
 
@@ -42,14 +45,13 @@ class LoopLag(BaseTrigger):
         if self.blocked_after:
             arguments = (beat, self.blocked_after, Path(self.path + ".stacks"), threading.get_ident())
             threading.Thread(target=_watch, args=arguments, name="bench-stacks", daemon=True).start()
-        collections = _Collections()
-        gc.callbacks.append(collections.told)
+        steps = Steps()
+        steps.install()
         with Path(self.path).open("a", buffering=1) as out:  # noqa: ASYNC230 - one short line a second, to a local file
             while True:
                 worst = await self._second(beat)
-                figures = {"at": time.time(), "lag": worst[0], "cpu": worst[1], "gc": collections.longest}
-                collections.longest = 0.0
-                out.write(json.dumps(figures) + "\n")
+                figures = {"at": time.time(), "lag": worst[0], "cpu": worst[1], "asyncrun": "asyncrun" in sys.modules}
+                out.write(json.dumps(figures | msgspec.structs.asdict(steps.report())) + "\n")
         yield TriggerEvent({})
 
     @staticmethod
@@ -62,19 +64,6 @@ class LoopLag(BaseTrigger):
             beat[0] = time.monotonic()
             worst = max(worst, (beat[0] - before - _TICK, time.thread_time() - used))
         return worst
-
-
-class _Collections:
-    """Times the garbage collections of this process."""
-
-    def __init__(self) -> None:
-        self.longest = self._began = 0.0
-
-    def told(self, phase: str, _: dict[str, int]) -> None:
-        if phase == "start":
-            self._began = time.perf_counter()
-        else:
-            self.longest = max(self.longest, time.perf_counter() - self._began)
 
 
 def _watch(beat: list[float], limit: float, path: Path, loop_thread: int) -> None:

@@ -2,91 +2,174 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
-from benchmarks.analysis import Figures
+from benchmarks.figures import Figures
 
-LOGS = ("follow pods/log", "get pods/log")
+FOLLOWS = ("follow pods/log",)
 STATES = ("get pods", "list pods", "watch pods")
 EVENTS = ("list events", "watch events")
+MEMORY = "memory per run, over a warm process"
+CALLS = ("DescribeTasks", "FilterLogEvents", "GetLogEvents")
 
-Row = tuple[str, Callable[[Figures], float], str]
-"""Title, value, unit."""
+
+class Row(NamedTuple):
+    """
+    One row of a table.
+
+    :param docs: it is in the documentation, too.
+    :param exact: a count that should be 0: it has no ratio.
+    :param logs: it is about logs: nothing where only states are watched.
+    """
+
+    title: str
+    value: Callable[[Figures], float]
+    unit: str = ""
+    docs: bool = False
+    exact: bool = False
+    logs: bool = False
 
 
 def per_minute(one: Figures, operations: tuple[str, ...]) -> float:
-    """Requests of these kinds per pod and minute."""
-    return sum(one.calls.get(name, 0) for name in operations) / max(one.run_minutes, 1e-9)
+    """Requests of these kinds per run and minute."""
+    return one.per_minute(*operations)
 
 
-def _spread(title: str, name: str, *shown: str) -> tuple[Row, ...]:
+def _spread(title: str, name: str, *shown: str, docs: str = "") -> tuple[Row, ...]:
     """
     :param name: of the figure.
-    :param shown: of its spread.
+    :param shown: of its spread; ``docs``: which of them is in the documentation.
     """
     words = {"p95": "95 %", "p99": "99 %"}
     return tuple(
-        (f"{title}, {words.get(part, part)}", lambda one, part=part: getattr(getattr(one, name), part), "s")
+        Row(
+            f"{title}, {words.get(part, part)}",
+            partial(_part, name, part),
+            "s",
+            docs=part in docs.split(),
+            logs=name == "line_lag",
+        )
         for part in shown
     )
 
 
+def _part(name: str, part: str, one: Figures) -> float:
+    value: float = getattr(getattr(one, name), part)
+    return value
+
+
+def _count(operation: str, one: Figures) -> float:
+    return one.calls.get(operation, 0)
+
+
+def _calls(title: str, *operations: str, docs: bool = False) -> Row:
+    return Row(title, lambda one: one.per_minute(*operations), docs=docs)
+
+
+_TIMES = ("median", "p99", "longest")
+_DOCS = "median p99"
+
 _LINES: tuple[Row, ...] = (
-    ("lines after their trigger's end (not in the task's log)", lambda one: one.lines.homeless, ""),
-    ("lines doubled", lambda one: one.lines.doubled, ""),
-    ("lines out of order", lambda one: one.lines.disordered, ""),
-    ("runs that ended wrong", lambda one: len(one.wrong), ""),
-    ("CPU, cores", lambda one: one.cpu, ""),
-    ("CPU per run", lambda one: one.cpu_per_run * 1000, "ms"),
+    Row("lines written", lambda one: one.lines.written, logs=True),
+    Row("lines lost", lambda one: one.lines.lost, docs=True, exact=True, logs=True),
+    Row("lines doubled", lambda one: one.lines.doubled, docs=True, exact=True, logs=True),
+    Row("lines out of order", lambda one: one.lines.disordered, exact=True, logs=True),
+    Row(
+        "lines after their trigger's end (not in the task's log)", lambda one: one.lines.homeless, exact=True, logs=True
+    ),
+    Row("lines/s at the supervisor, most in 10 s", lambda one: one.lines.most_per_second, docs=True, logs=True),
+    Row("runs failed or ended wrong", lambda one: len(one.wrong), docs=True, exact=True),
 )
 _PROCESS: tuple[Row, ...] = (
-    ("memory at the peak", lambda one: one.rss_peak, "MiB"),
-    ("event loop held up, longest", lambda one: one.loop_longest * 1000, "ms"),
-    ("event loop held up, 95 % of the seconds' longest", lambda one: one.loop_p95 * 1000, "ms"),
-    ("garbage collection, longest", lambda one: one.gc_longest * 1000, "ms"),
+    Row("CPU, cores", lambda one: one.cpu, docs=True),
+    Row("  idle before, with the harness's own timer", lambda one: one.cpu_idle),
+    Row("CPU per run", lambda one: one.cpu_per_run * 1000, "ms", docs=True),
+    Row(MEMORY, lambda one: one.rss_per_run, "KiB", docs=True),
+    Row("memory at the peak", lambda one: one.rss_peak, "MiB"),
+    Row("event loop: longest step", lambda one: one.loop.step * 1000, "ms", docs=True),
+    Row("  garbage collection in that step", lambda one: one.loop.step_gc * 1000, "ms"),
+    Row("  CPU time in that step", lambda one: one.loop.step_cpu * 1000, "ms"),
+    Row(
+        "event loop: longest step of triggers, less garbage collection",
+        lambda one: one.loop.own * 1000,
+        "ms",
+        docs=True,
+    ),
+    Row("event loop: longest step of Airflow's own", lambda one: one.loop.airflow * 1000, "ms", docs=True),
+    Row("event loop: most CPU time in one step", lambda one: one.loop.most_cpu * 1000, "ms"),
+    Row("event loop: longest turn (delay of a timer)", lambda one: one.loop.lag * 1000, "ms"),
+    Row("garbage collection, longest", lambda one: one.loop.gc * 1000, "ms"),
 )
 _LAST: tuple[Row, ...] = (
-    ("load of the machine (times count only below its cores)", lambda one: one.machine_load, ""),
-    ("log channel", lambda one: one.log_bytes / 1024, "KiB"),
+    Row("log channel", lambda one: one.log_bytes / 1024, "KiB"),
+    Row("server's own CPU, cores", lambda one: one.server_cpu),
+    Row("supervisor's CPU, cores", lambda one: one.supervisor_cpu),
+    Row("load of the machine (times count only below its cores)", lambda one: one.machine_load),
 )
 
 TASKS: tuple[Row, ...] = (
-    *_spread("start -> first DescribeTasks answer", "first_answer", "median", "longest"),
-    *_spread("end of container -> told by ECS", "end_told", "longest"),
-    *_spread("end of container -> event (log read to its end)", "detection", "median", "longest"),
-    *_spread("line readable -> in the supervisor", "line_lag", "median", "p95", "longest"),
-    ("lines written", lambda one: one.lines.written, ""),
-    ("lines lost", lambda one: one.lines.lost, ""),
+    *_spread("start -> watched (first DescribeTasks answer)", "watched", *_TIMES, docs=_DOCS),
+    *_spread("end of containers -> told by ECS", "end_told", *_TIMES, docs=_DOCS),
+    *_spread("end of containers -> event (ours: log read to its end)", "event", *_TIMES, docs=_DOCS),
+    *_spread("line readable -> in the supervisor", "line_lag", *_TIMES, docs=_DOCS),
     *_LINES,
-    ("memory per run", lambda one: one.rss_per_run, "KiB"),
     *_PROCESS,
-    ("DescribeTasks calls", lambda one: one.calls.get("DescribeTasks", 0), ""),
-    ("DescribeTasks calls/s, most in a second", lambda one: one.rates.get("DescribeTasks", (0, 0))[1], ""),
-    ("FilterLogEvents calls", lambda one: one.calls.get("FilterLogEvents", 0), ""),
-    ("GetLogEvents calls", lambda one: one.calls.get("GetLogEvents", 0), ""),
-    ("GetLogEvents calls/s, most in a second", lambda one: one.rates.get("GetLogEvents", (0, 0))[1], ""),
-    ("calls refused", lambda one: sum(one.errors.values()), ""),
+    _calls("DescribeTasks + log calls per run-minute", *CALLS, docs=True),
+    *(Row(f"{name} calls", partial(_count, name)) for name in CALLS),
+    Row("DescribeTasks calls/s, most in a second", lambda one: one.rates.get("DescribeTasks", (0, 0))[1]),
+    Row("calls refused", lambda one: sum(one.errors.values())),
     *_LAST,
 )
 
 PODS: tuple[Row, ...] = (
-    *_spread("end shown by the API -> trigger's event", "event", "median", "p95", "p99", "longest"),
+    *_spread("start -> watched (list, open watch or GET)", "watched", *_TIMES, docs=_DOCS),
+    *_spread("end shown by the API -> trigger's event", "event", *_TIMES, docs=_DOCS),
     *_spread("end shown by the API -> Airflow's supervisor", "detection", "median", "longest"),
-    *_spread("line's stamp -> in the supervisor", "line_lag", "median", "p95", "p99", "longest"),
-    ("lines written", lambda one: one.lines.written, ""),
-    ("lines not shown by the triggerer (upstream leaves the last ones to a worker)", lambda one: one.lines.lost, ""),
+    *_spread("line's stamp -> in the supervisor", "line_lag", *_TIMES, docs=_DOCS),
     *_LINES,
-    ("memory per run, over a warm process", lambda one: one.rss_per_run, "KiB"),
+    Row(
+        "lines not shown by the triggerer, left to a worker",
+        lambda one: one.lines.left,
+        docs=True,
+        exact=True,
+        logs=True,
+    ),
     *_PROCESS,
-    ("requests for states per pod-minute", lambda one: per_minute(one, STATES), ""),
-    ("requests for logs per pod-minute", lambda one: per_minute(one, LOGS), ""),
-    ("lists of pods", lambda one: one.calls.get("list pods", 0), ""),
-    ("watches of pods", lambda one: one.calls.get("watch pods", 0), ""),
-    ("gets of a pod", lambda one: one.calls.get("get pods", 0), ""),
-    ("lists and watches of events", lambda one: sum(one.calls.get(name, 0) for name in EVENTS), ""),
-    ("logs followed", lambda one: one.calls.get("follow pods/log", 0), ""),
-    ("logs read", lambda one: one.calls.get("get pods/log", 0), ""),
-    ("requests/s, most in a second", lambda one: one.most_in_1s, ""),
-    ("requests refused", lambda one: sum(one.errors.values()), ""),
+    _calls("requests for states per pod-minute", *STATES, docs=True),
+    Row("follows of logs per pod", lambda one: one.calls.get("follow pods/log", 0) / one.runs, docs=True, logs=True),
+    Row("readings of logs per pod", lambda one: one.calls.get("get pods/log", 0) / one.runs, docs=True, logs=True),
+    Row("lists of pods", lambda one: one.calls.get("list pods", 0)),
+    Row("watches of pods", lambda one: one.calls.get("watch pods", 0)),
+    Row("gets of a pod", lambda one: one.calls.get("get pods", 0)),
+    Row("lists and watches of events", lambda one: sum(one.calls.get(name, 0) for name in EVENTS)),
+    Row("requests/s, most in a second", lambda one: one.most_in_1s),
+    Row("requests refused", lambda one: sum(one.errors.values())),
     *_LAST,
 )
+
+
+def rows(platform: str, *, logs: bool = True) -> tuple[Row, ...]:
+    """
+    :param platform: ``ecs`` or ``pods``.
+    :param logs: the runs write lines.
+    """
+    return tuple(row for row in (PODS if platform == "pods" else TASKS) if logs or not row.logs)
+
+
+def number(value: float, unit: str = "") -> str:
+    """As people read it; ``-`` where there is none."""
+    if math.isnan(value):
+        return "-"
+    text = f"{value:,.0f}" if abs(value) >= 100 or float(value).is_integer() else f"{value:.2g}"
+    return f"{text} {unit}".strip()
+
+
+def ratio(row: Row, ours: Figures, upstream: Figures) -> str:
+    """Upstream's over ours, where that means something."""
+    mine, other = row.value(ours), row.value(upstream)
+    if row.exact or not mine or math.isnan(mine) or math.isnan(other):
+        return ""
+    return number(other / mine)
