@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-OWN_AIRFLOW = ("tests/airflow/test_demo.py", "tests/airflow/test_parent.py")
+OWN_AIRFLOW = ("tests/airflow/test_demo.py", "tests/airflow/test_parent.py", "tests/airflow/test_postgres.py")
 """Files that start an Airflow of their own, and so can run beside the shared one."""
 
 

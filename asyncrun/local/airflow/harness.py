@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from asyncrun.local.airflow import database, inside, watchdog
 from asyncrun.local.airflow.api import AirflowApi
 from asyncrun.local.airflow.environment import LOOPBACK, Ports, Secrets, environment, settings
 from asyncrun.local.airflow.errors import LocalAirflowError
+from asyncrun.local.airflow.postgres import LOCAL_SETTINGS, Postgres
 from asyncrun.local.airflow.problems import Problem, loop_blocks, scan
 from asyncrun.local.airflow.processes import Component, Family, free_ports
 
@@ -38,6 +39,8 @@ class LocalAirflowOptions:
     :ivar port: of API server and UI; a free one by default
     :ivar startup_timeout: seconds until all components must be healthy
     :ivar parallelism: tasks that run at the same time (worker processes)
+    :ivar database: ``postgresql`` runs the machine's PostgreSQL, as in production; its server and its drivers must be
+        installed
     """
 
     dags_folders: tuple[Path, ...]
@@ -45,6 +48,7 @@ class LocalAirflowOptions:
     port: int | None = None
     startup_timeout: float = 120
     parallelism: int = 8
+    database: Literal["sqlite", "postgresql"] = "sqlite"
 
 
 class LocalAirflow(AirflowApi):
@@ -66,6 +70,7 @@ class LocalAirflow(AirflowApi):
         super().__init__(f"http://{LOOPBACK}:{self.ports.api}", "admin", self._secrets.password)
         self._family = Family(secrets.token_hex(16))
         self._home: Path | None = None
+        self._postgres: Postgres | None = None
         self._environment: dict[str, str] = {}
         self._components: dict[str, Component] = {}
         self._triggerers = 0
@@ -89,7 +94,7 @@ class LocalAirflow(AirflowApi):
     def _start(self) -> None:
         begin = time.monotonic()
         self._prepare()
-        database.create(self.home / "airflow.db", self._environment)
+        self._create_database()
         self.startup_seconds["database"] = time.monotonic() - begin
         # The API server takes longest, so it goes first.
         for name, address in (("api-server", None), ("scheduler", LOOPBACK), ("dag-processor", None)):
@@ -113,6 +118,18 @@ class LocalAirflow(AirflowApi):
         folders = [folder.resolve() for folder in self.options.dags_folders]
         table = settings(self._home, folders, self.ports, self._secrets, self.options.parallelism)
         self._environment = environment(os.environ, self._home, table, self._family.marker, self.options.env)
+        if self.options.database == "postgresql":
+            (self._home / "config" / "airflow_local_settings.py").write_text(LOCAL_SETTINGS)
+            log = self._home / "components" / "postgresql.log"
+            self._postgres = Postgres(self._home, log, self._family.marker)
+            self._environment |= {**self._postgres.settings(), **self.options.env}
+
+    def _create_database(self) -> None:
+        if self._postgres is None:
+            database.create(self.home / "airflow.db", self._environment)
+        else:
+            self._postgres.start(self._guard)
+            database.migrate(self.home, self._environment)
 
     def _stop(self) -> None:
         self.close_api()
@@ -122,20 +139,28 @@ class LocalAirflow(AirflowApi):
         for component in self._components.values():
             if component.pid not in survivors:
                 component.wait()
+        if self._postgres is not None:
+            self._postgres.reap()
+            self._postgres = None
         self._watchdog.close()
         self._home = None
         if survivors:
             raise LocalAirflowError(f"processes of the local Airflow could not be killed: {survivors}")
 
-    def _start_component(self, name: str, arguments: list[str], address: str | None) -> Component:
-        extra = {inside.ADDRESS_VARIABLE: address} if address else {}
+    def _start_component(
+        self, name: str, arguments: list[str], address: str | None, env: Mapping[str, str] | None = None
+    ) -> Component:
+        extra = {**({inside.ADDRESS_VARIABLE: address} if address else {}), **(env or {})}
         log = self.home / "components" / f"{name}.log"
         component = Component(name, arguments, {**self._environment, **extra}, self.home, log)
         self._components[name] = component
-        self._family.sessions.add(component.pid)
-        self._watchdog.guard(component.pid)
+        self._guard(component.pid)
         self._expected_dead.discard(name)
         return component
+
+    def _guard(self, session: int) -> None:
+        self._family.sessions.add(session)
+        self._watchdog.guard(session)
 
     def wait_ready(self, timeout: float = 120) -> None:
         """Wait until the API server answers and says that every component is healthy.
@@ -161,7 +186,9 @@ class LocalAirflow(AirflowApi):
         self._http.get("/execution/health")
 
     def check_alive(self) -> None:
-        """Raise LocalAirflowError if a component ended that was not killed by :meth:`kill`."""
+        """Raise LocalAirflowError if a component ended that was not killed by :meth:`kill`, or the database did."""
+        if self._postgres is not None:
+            self._postgres.check_alive()
         for component in self._components.values():
             if not component.alive and component.name not in self._expected_dead:
                 raise LocalAirflowError(
@@ -203,22 +230,26 @@ class LocalAirflow(AirflowApi):
         return [seconds for log in outputs for seconds in loop_blocks(log.read_text(errors="replace"))]
 
     def processes(self) -> list[psutil.Process]:
-        """Every process of this Airflow, task processes and reparented ones included."""
-        return self._family.living()
+        """Every process of this Airflow, task processes and reparented ones included, and its database's."""
+        found = {process.pid: process for process in self._family.living()}
+        found |= {process.pid: process for process in self._postgres.processes()} if self._postgres else {}
+        return list(found.values())
 
     # --- breaking and mending ---
 
-    def start_triggerer(self) -> Component:
+    def start_triggerer(self, env: Mapping[str, str] | None = None) -> Component:
         """Start one more triggerer; its name is ``triggerer``, then ``triggerer-2``, ...
 
         Each has a loopback address of its own: Airflow knows one port for all triggerers' log servers, and the log
         server of a killed
         triggerer may go on holding it.
+
+        :param env: further environment variables of this one, such as a log folder of its own
         """
         self._triggerers += 1
         first = self._triggerers == 1
         name = TRIGGERER if first else f"{TRIGGERER}-{self._triggerers}"
-        return self._start_component(name, ["triggerer"], _triggerer_address(name))
+        return self._start_component(name, ["triggerer"], _triggerer_address(name), env)
 
     def triggerer_runner(self, name: str = TRIGGERER) -> psutil.Process:
         """The triggerer's child process in which the triggers' event loop runs.
@@ -245,6 +276,16 @@ class LocalAirflow(AirflowApi):
         runner = self.triggerer_runner(name)
         self._expected_dead.add(name)
         runner.kill()
+
+    def bury(self, name: str) -> None:
+        """Kill what a dead component has left behind, as the end of its container would: after kill -9 of a
+        triggerer's supervisor its log server lives on."""
+        component = self.component(name)
+        if component.alive:
+            raise LocalAirflowError(f"{name} is still running")
+        Family("none", {component.pid}).kill()
+        self._family.sessions.discard(component.pid)
+        self._watchdog.release(component.pid)
 
     def triggerers(self) -> dict[str, int]:
         """The living triggerers that have registered themselves with Airflow: the id of the job (as in

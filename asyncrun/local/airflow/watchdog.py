@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from asyncrun.local.airflow import postgres
 from asyncrun.local.airflow.processes import Family
 
 
@@ -38,6 +39,11 @@ class Watchdog:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{session}\n".encode())
 
+    def release(self, session: int) -> None:
+        """It is gone: its number may be another program's before long (Linux has 32,768 of them by default)."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"-{session}\n".encode())
+
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -46,6 +52,7 @@ class Watchdog:
 
 def clean_up(family: Family, home: Path) -> list[int]:
     """Kill the processes, then remove the folder; returns the pids that could not be killed."""
+    postgres.stop(home)
     survivors = family.kill()
     shutil.rmtree(home, ignore_errors=True)
     return survivors
@@ -53,7 +60,12 @@ def clean_up(family: Family, home: Path) -> list[int]:
 
 def main() -> None:
     marker, home = sys.argv[1:]
-    sessions = {int(line) for line in sys.stdin}
+    sessions = set[int]()
+    for line in sys.stdin:
+        if (session := int(line)) > 0:
+            sessions.add(session)
+        else:
+            sessions.discard(-session)
     clean_up(Family(marker, sessions), Path(home))
 
 
