@@ -34,7 +34,8 @@ class EcsRunLog:
 
     def __init__(self, watch: EcsTaskWatch, settings: Settings, task_log: TaskLog) -> None:
         self._watch, self._task_log = watch, task_log
-        self._settings = dataclasses.replace(settings, log_slot=watch.slot_ms)
+        is_same = settings.log_slot == watch.slot_ms
+        self._settings = settings if is_same else dataclasses.replace(settings, log_slot=watch.slot_ms)
         self._run_log: RunLog | None = None
         self._logs: list[EcsLog] = []
         self._followed: set[Stream] = set()
@@ -90,6 +91,7 @@ class EcsRunLog:
                 self._task_log.say,
                 self._settings,
                 since_ms=int(created * 1000) - _BEFORE_MS,
+                running=self._running or state.started_at is not None,
             )
         )
 

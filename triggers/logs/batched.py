@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from asyncrun.clients.api import LogEvent, LogPage
 from asyncrun.model.errors import (
@@ -14,13 +14,13 @@ from asyncrun.model.errors import (
     RemoteError,
     RequestRefused,
 )
+from asyncrun.triggers.logs.choosing import DUE, Choice, Now, choose, due_at, set_pace
 from asyncrun.triggers.logs.group import LogGroup
-from asyncrun.triggers.logs.passes import Pace, Pass, usual_batches, wide_batches
+from asyncrun.triggers.logs.passes import Pass
 from asyncrun.triggers.logs.probing import Prober
 from asyncrun.triggers.logs.streams import Stream, Way, is_about_group
 
 _PAGES_PER_TURN = 4  # of one pass, then the next one has its turn
-_PROBES_PER_ROUND = 3  # they share the calls with the streams that are known
 _PROBE_FIRST, _PROBE_LONGEST, _PROBE_URGENT = 1.0, 15.0, 2.0  # s between two questions for a missing stream
 _DENIED_FOR = 300.0  # s until a new run tries a denied FilterLogEvents again
 _FULL_WAIT = 0.5  # s until a follower that was full is looked at again
@@ -39,17 +39,24 @@ class Batched:
     def __init__(self, group: LogGroup, hand_to_get: Callable[[Stream], None]) -> None:
         self._group, self._hand_to_get = group, hand_to_get
         self._ticks, self._settings = group.ticks, group.settings
+        self._shortest = self._settings.logs_poll_interval
         self._overlap = int(self._settings.logs_overlap * 1000)
         self._known: set[Stream] = set()
         self._passes: deque[Pass] = deque()
         self._prober = Prober(first_wait=_PROBE_FIRST, longest_wait=_PROBE_LONGEST, urgent_wait=_PROBE_URGENT)
-        self._pace = Pace(self._settings, self._ticks)
         self.denied_until = 0.0
         self.repeated = 0
 
-    def add(self, stream: Stream) -> None:
-        """Read this stream, once its refusal, if any, is to be tried again; it need not exist yet."""
-        self._prober.add(stream, max(self._ticks(), stream.refusal.retry_at))
+    def add(self, stream: Stream, *, soon: bool = True) -> None:
+        """
+        Read this stream, once its refusal, if any, is to be tried again; it need not exist yet.
+
+        :param soon: it may exist by now, and is looked for at once.
+        """
+        stream.looked_at = self._ticks()
+        stream.interval = self._shortest
+        first = 0.0 if soon else _PROBE_LONGEST
+        self._prober.add(stream, max(self._ticks() + first, stream.refusal.retry_at))
 
     def remove(self, stream: Stream) -> None:
         """Read it no more. Harmless when repeated."""
@@ -61,68 +68,64 @@ class Batched:
 
     def hurry(self, stream: Stream) -> None:
         """Look at this stream soon."""
+        stream.interval = self._shortest
         self._prober.hurry(stream, self._ticks())
-        self._pace.hurry(at_once=stream.final_wanted)
 
     def due_at(self) -> float:
         """When there is something to ask; infinity if nothing is read."""
-        due = min(self._pace.due_at() if self._known else float("inf"), self._prober.due_at())
-        if self._passes:
-            due = min(due, self._ticks() + (_FULL_WAIT if all(one.waits for one in self._passes) else 0.0))
+        ticks = self._ticks()
+        due = self._prober.due_at()
+        for stream in self._known:
+            ready = max(due_at(stream, self._shortest), stream.refusal.retry_at)
+            due = min(due, ticks + _FULL_WAIT if stream.follower.full else ready)
+        for one in self._passes:
+            due = min(due, ticks + (_FULL_WAIT if one.waits else 0.0))
         return due
 
-    async def round(self) -> None:
-        """
-        Read on in every pass, begin new ones, and look for missing streams.
+    def need(self) -> float:
+        """How much the next call is needed, see ``choosing``; nothing is due where it is less than 1."""
+        ticks, choice = self._ticks(), self._choice()
+        reading = max((one.need(ticks, self._shortest) for one in self._passes if not one.waits), default=0.0)
+        return max(reading, self._prober.need(ticks), choice.need if choice else 0.0)
 
+    async def look(self) -> bool:
+        """
+        Make the most needed call, and some more if the answer goes on.
+
+        :return: whether anything was due.
         :raises RemoteError: CloudWatch does not answer, or there are no valid credentials.
         """
-        usual = self._pace.usual_are_due
-        if usual or self._pace.somebody_waits:
-            self._begin_passes(usual=usual)
-        for _ in range(len(self._passes)):
-            if not self._passes:
-                break
-            self._passes.rotate(-1)
-            await self._turn(self._passes[-1])
-        await self._probe()
+        ticks = self._ticks()
+        ready = (one for one in self._passes if not one.waits)
+        one = max(ready, key=lambda one: one.need(ticks, self._shortest), default=None)
+        reading = 0.0 if one is None else one.need(ticks, self._shortest)
+        choice, probing = self._choice(), self._prober.need(ticks)
+        if choice is not None and choice.need >= max(DUE, reading, probing):
+            self._known.difference_update(choice.streams)
+            one = self._begin(choice.streams, choice.start_ms)
+        elif probing >= max(DUE, reading):
+            group = self._prober.next_group(ticks)
+            one = self._begin(group, min(stream.full_start_ms for stream in group))
+        if one is None:
+            return False
+        await self._turn(one)
+        return True
 
-    async def _probe(self) -> None:
-        """Look for missing streams: a few calls, and more while they find what they ask for."""
-        left = _PROBES_PER_ROUND
-        # Streams that most likely never appear take one call of a round at most, if others wait for theirs.
-        doubtful = 1 if self._known or self._passes else _PROBES_PER_ROUND
-        while left and (group := self._prober.next_group(self._ticks(), doubtful=doubtful > 0)):
-            doubtful -= self._prober.is_doubtful(group[0])
-            probe = self._pass(group, min(stream.full_start_ms for stream in group))
-            self._passes.append(probe)
-            await self._turn(probe)
-            left -= not all(stream.found for stream in group)
+    def _choice(self) -> Choice | None:
+        ticks = self._ticks()
+        now = Now(ticks, self._group.now_ms(), self._overlap, self._shortest)
+        return choose([one for one in self._known if one.refusal.retry_at <= ticks and not one.follower.full], now)
 
-    def _begin_passes(self, *, usual: bool) -> None:
-        self._pace.somebody_waits = False
-        ticks, now_ms = self._ticks(), self._group.now_ms()
-        able = [one for one in self._known if one.refusal.retry_at <= ticks and not one.follower.full]
-        if usual:
-            self._pace.begin(hurried=any(stream.urgent or stream.follower.full for stream in self._known))
-        wide = wide_batches([one for one in able if not one.alone], now_ms)
-        taken = {stream for streams, _ in wide for stream in streams}
-        for streams, start_ms in wide:
-            self._begin(streams, start_ms)
-        if usual:
-            rest = [stream for stream in able if stream not in taken]
-            for streams, start_ms in usual_batches(rest, now_ms, self._overlap):
-                self._begin(streams, start_ms)
-
-    def _begin(self, streams: list[Stream], start_ms: int) -> None:
-        self._known.difference_update(streams)
-        self._passes.append(self._pass(streams, start_ms))
-
-    def _pass(self, streams: list[Stream], start_ms: int) -> Pass:
-        return Pass(streams, start_ms, self._group.clock(), self._group.there_ms)
+    def _begin(self, streams: list[Stream], start_ms: int) -> Pass:
+        for stream in streams:
+            stream.looked_at = self._ticks()
+        one = Pass(streams, start_ms, self._group.clock(), self._group.there_ms)
+        self._passes.append(one)
+        return one
 
     async def _turn(self, one: Pass) -> None:
         """Read on in a pass, some pages at a time."""
+        one.turn_at = self._ticks()
         for _ in range(_PAGES_PER_TURN):
             if one.waits:
                 return
@@ -146,9 +149,13 @@ class Batched:
 
     async def _filter(self, one: Pass) -> LogPage | None:
         """The next page; None if the pass is over because it was refused, or its streams were left meanwhile."""
-        could_read = self._group.could_read
+        group, could_read = self._group, self._group.could_read
+
+        def call() -> Awaitable[LogPage]:
+            return group.api.filter_log_events(group.name, one.names, start_ms=one.start_ms, next_token=one.token)
+
         try:
-            return await self._group.ask(lambda: self._page(one), lambda: bool(one.streams))
+            return await group.ask(call, lambda: bool(one.streams))
         except CredentialsExpired:
             raise
         except NotFound as error:
@@ -166,11 +173,6 @@ class Batched:
             self._drop(one)
             self._odd(one, error)
         return None
-
-    async def _page(self, one: Pass) -> LogPage:
-        return await self._group.api.filter_log_events(
-            self._group.name, one.names, start_ms=one.start_ms, next_token=one.token
-        )
 
     def _drop(self, one: Pass) -> None:
         if one in self._passes:
@@ -196,7 +198,7 @@ class Batched:
         for stream in list(one.streams):
             if events := by_name.get(stream.name):
                 if stream in one.unconnected:
-                    stream.awake = self._pace.somebody_waits = True
+                    stream.awake = True
                 else:
                     await self._give(one, stream, events)
 
@@ -209,7 +211,6 @@ class Batched:
             fresh = stream.take(some, now_ms, shown_ms)
             self.repeated += len(some) - len(fresh)
             if fresh:
-                self._pace.news = True
                 stream.way = Way.FILTER
                 stream.goes_on()
             await self._group.give(stream, fresh, len(some))
@@ -227,7 +228,6 @@ class Batched:
         self._known.update(one.streams)
         for stream in full:
             stream.alone = True
-        self._pace.usual_now()
         return True
 
     def _shown_ms(self, one: Pass) -> int:
@@ -241,6 +241,7 @@ class Batched:
             self._known.add(stream)
             if stream.awake and stream in one.unconnected:
                 continue  # there is more than was handed over
+            set_pace(stream, self._settings)
             stream.pass_done(one.start_ms, began_ms, self._shown_ms(one))
             stream.tell_read(began_ms, final=stream in one.finals and stream.name not in one.left_out)
 
@@ -281,7 +282,7 @@ class Batched:
         if len(streams) > 1:
             half = len(streams) // 2
             for some in (streams[:half], streams[half:]):
-                self._passes.append(self._pass(some, min(stream.full_start_ms for stream in some)))
+                self._begin(some, min(stream.full_start_ms for stream in some))
             return
         for stream in list(streams):
             stream.alone = True

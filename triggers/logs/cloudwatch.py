@@ -27,12 +27,14 @@ from asyncrun.triggers.logs.batched import Batched
 from asyncrun.triggers.logs.group import LogGroup
 from asyncrun.triggers.logs.one_by_one import OneByOne
 from asyncrun.triggers.logs.streams import Follower, Stream
+from asyncrun.triggers.logs.turns import turns_for
 
 log = logging.getLogger(__name__)
 
 _TROUBLE_FIRST, _TROUBLE_LONGEST = 1.0, 5.0  # s between two tries while CloudWatch does not answer
 _TROUBLE_SAID_AFTER = 30.0  # s
-_SHORTEST_ROUND = 0.1  # s
+_SHORTEST_PAUSE = 0.1  # s
+_TICK = 0.001  # s; a timer may run that much too early
 _READ_AT_ONCE = 500  # events
 _NEVER = float("inf")
 
@@ -59,6 +61,8 @@ class ReaderStatistics(msgspec.Struct, frozen=True):
 
 class Following:
     """One stream's place in a reader."""
+
+    __slots__ = ("_reader", "_stream")
 
     def __init__(self, reader: CloudWatchReader, stream: Stream) -> None:
         self._reader, self._stream = reader, stream
@@ -107,6 +111,7 @@ class CloudWatchReader:
         self._ticks = asyncio.get_running_loop().time  # for waiting; the wall clock may jump
         self._streams: set[Stream] = set()
         self._shared = LogGroup(api, group, settings, clock, self._give, self._answered)
+        self._turns = turns_for(api.key, settings.filter_logs_rate)
         self._gets = OneByOne(self._shared, self._hand_back)
         self._batched = Batched(self._shared, self._gets.add)
         self._task: asyncio.Task[None] | None = None
@@ -115,18 +120,20 @@ class CloudWatchReader:
         self._trouble_wait = 0.0
         self._events = self._in_one_step = 0
 
-    def follow(self, stream_name: str, follower: Follower, since_ms: int) -> Following:
+    def follow(self, stream_name: str, follower: Follower, since_ms: int, *, soon: bool = True) -> Following:
         """
         Hand the events of a stream to a follower, from ``since_ms`` on.
 
         The stream need not exist yet. Two followers of one stream are two streams to us.
+
+        :param soon: False: it most likely does not exist before ``Following.hurry``.
         """
         stream = Stream(stream_name, follower, since_ms)
         self._streams.add(stream)
         if self._ticks() < self._batched.denied_until:
             self._gets.add(stream)
         else:
-            self._batched.add(stream)
+            self._batched.add(stream, soon=soon)
         if self._task is None or self._task.done():
             # An empty context: the reader must not log into the task log of whoever came first.
             self._task = asyncio.get_running_loop().create_task(
@@ -177,35 +184,44 @@ class CloudWatchReader:
         while self._streams:
             self._wake.clear()
             try:
-                await self._round()
+                looked = await self._look()
             except RemoteError as error:
                 for stream in self._streams:
                     stream.refusal.unanswered()
+                    stream.follower.unanswered()
                 await asyncio.sleep(self._trouble(str(error)))
             except Exception as error:
                 log.exception("Reading log group %s failed, a defect of asyncrun; it is tried again", self._group)
                 await asyncio.sleep(self._trouble(f"internal error: {type(error).__name__}"))
             else:
-                await self._pause()
+                if not looked:
+                    await self._pause()
+
+    async def _look(self) -> bool:
+        """Ask for what is due; whether anything was."""
+        looked = False
+        if self._batched.due_at() <= self._ticks() + _TICK:
+            async with self._turns.turn(self._batched.need):
+                looked = await self._batched.look()
+        if self._gets.due_at() <= self._ticks():
+            await self._gets.round()
+            looked = True
+        return looked
 
     async def _pause(self) -> None:
         """Until something is due, or somebody is in a hurry."""
         due = min(self._batched.due_at(), self._gets.due_at())
-        # Every round costs a look at all streams, so there is a shortest one even if much is due.
-        seconds = max(_SHORTEST_ROUND, due - self._ticks())
+        # Finding out what is due costs a look at all streams, so there is a shortest pause even if much is due.
+        seconds = max(_SHORTEST_PAUSE, due - self._ticks())
         try:
             async with asyncio.timeout(None if seconds == _NEVER else seconds):
                 await self._wake.wait()
         except TimeoutError:
             return
-        await asyncio.sleep(_SHORTEST_ROUND)
+        await asyncio.sleep(_SHORTEST_PAUSE)
 
     def _hand_back(self, stream: Stream) -> None:
         self._batched.add(stream)
-
-    async def _round(self) -> None:
-        await self._batched.round()
-        await self._gets.round()
 
     async def _give(self, stream: Stream, events: Sequence[LogEvent], read: int) -> None:
         """

@@ -41,11 +41,13 @@ class DrainRule:
 
     The awslogs driver flushes every few seconds, and CloudWatch shows events some time after taking them in, so an
     empty read proves nothing by itself: one that *began* a whole quiet period after the last news was taken in (or
-    the containers ended, whichever is later) does. Then one last read goes back further, for events that came late.
+    the containers ended, whichever is later) does. It goes back further than others, for events that came late; so it
+    is asked for when that time has come, and not sooner. After an outage of the platform a quiet period begins again.
 
     The limit bounds it all. While lines from well before the end still come (a log being read again from its first
-    line), it has not begun to count: they are finite. Nor does it count while the platform does not answer, or so
-    seldom that no read is completed: what exceeds a quiet period between two reads is *excused*, up to ``patience``.
+    line), it has not begun to count: they are finite. Nor does it count while no read is completed, because the
+    platform does not answer or many wait for their turn: what exceeds a quiet period between two reads is *excused*,
+    up to ``patience``.
 
     :param now: AWS's time, as all times here: seconds since the epoch.
     :param ended: when the containers ended; None if that is not known.
@@ -62,7 +64,7 @@ class DrainRule:
         self._read_to = float("-inf")
         self._progress_at = now  # when it was last seen that a read was completed
         self._excused = 0.0
-        self._outage_seen = False
+        self._unanswered = self._outage_seen = False
 
     def news(self, now: float, newest: float, taken_in: float | None = None) -> None:
         """
@@ -79,6 +81,10 @@ class DrainRule:
     def held_back(self, now: float) -> None:
         """Reading pauses because Airflow takes lines too slowly: that delays the end of a log, it does not cut it."""
         self._start_limit(now)
+
+    def unanswered(self) -> None:
+        """The platform was asked, and did not answer."""
+        self._unanswered = True
 
     def was_looked_at(self, read_to: float) -> bool:
         """
@@ -98,28 +104,27 @@ class DrainRule:
         """
         if read_to is None:
             return Decision(Ask.NOTHING, end=End.UNREADABLE)
-        if final and self._is_quiet(read_to):
-            return Decision(Ask.NOTHING, end=End.QUIET)
         if read_to > self._read_to:
             self._read_again(read_to, now)
+        quiet_at = self._latest + self._quiet
+        if final and read_to >= quiet_at:
+            return Decision(Ask.NOTHING, end=End.QUIET)
         left = self._ends_at() - now
         if left <= 0:
             patient = self._excused + self._silence(now) < self._patience
             return Decision(Ask.NOTHING, end=End.LIMIT if patient else End.UNANSWERED)
-        return Decision(Ask.FINAL if self._is_quiet(read_to) else Ask.WAIT, wait=left)
-
-    def _is_quiet(self, read_to: float) -> bool:
-        return read_to >= self._latest + self._quiet
+        return Decision(Ask.FINAL, wait=left) if now >= quiet_at else Decision(Ask.WAIT, wait=min(left, quiet_at - now))
 
     def _read_again(self, read_to: float, now: float) -> None:
         silence = self._silence(now)
         self._excused = min(self._patience, self._excused + silence)
         self._read_to, self._progress_at = read_to, now
-        if silence >= self._quiet and not self._outage_seen:
+        if silence >= self._quiet and self._unanswered and not self._outage_seen:
             # The platform may have taken nothing in either: what the driver kept meanwhile is on its way only now.
             # Once, or reads that are always that slow would never find a quiet period.
             self._outage_seen = True
             self._latest = max(self._latest, now)
+        self._unanswered = False
 
     def _start_limit(self, now: float) -> None:
         self._deadline, self._progress_at, self._excused = now + self._limit, now, 0.0

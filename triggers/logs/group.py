@@ -114,7 +114,7 @@ class LogGroup:
             "The permission logs:FilterLogEvents was taken away while this log was read: lines are missing "
             f"until it is given back ({error})",
         )
-        stream.told.add("refused")
+        stream.told |= {"refused"}
 
     def refused(self, stream: Stream, error: RemoteError, longest_wait: float) -> bool:
         """

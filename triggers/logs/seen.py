@@ -49,6 +49,11 @@ class Seen:
             return len(self._times) + self.forgotten
         return len(self._times) - bisect_left(self._times, time_ms)
 
+    @property
+    def first_ms(self) -> int:
+        """The time of the earliest event that is remembered; the horizon if there is none."""
+        return self._times[0] if self._times else self.horizon_ms
+
     def nth_last(self, count: int) -> int:
         """The time of the event that so many from the end is; the horizon if there are fewer."""
         return self._times[-count] if count <= len(self._times) else self.horizon_ms

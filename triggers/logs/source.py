@@ -65,6 +65,7 @@ class EcsLog:
     :param streams: in the order of the task definition.
     :param say: writes a line of ours (level, message) into the run's own task log.
     :param since_ms: when the run was created, or some seconds before: nothing older is read.
+    :param running: whether the containers were seen to run: before that there is most likely no stream to be asked for.
     :param clock: ours, seconds since the epoch.
     """
 
@@ -76,6 +77,7 @@ class EcsLog:
         settings: Settings,
         *,
         since_ms: int,
+        running: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._run_log, self._say, self._settings = run_log, say, settings
@@ -87,7 +89,7 @@ class EcsLog:
         for part in self._parts:
             reader = reader_for(part.stream.api, part.stream.group, settings, clock=clock)
             self._clock = reader.now  # in AWS's time everything that is compared here is told
-            self._followings.append(reader.follow(part.stream.stream, part, since_ms))
+            self._followings.append(reader.follow(part.stream.stream, part, since_ms, soon=running))
 
     def started(self) -> None:
         """The containers were seen to run: streams that do not exist yet are looked for again soon."""
@@ -139,6 +141,7 @@ class EcsLog:
         """Stop reading at once. Harmless when repeated."""
         for following in self._followings:
             following.close()
+        self._parts, self._followings = [], []  # which refer to us: such cycles only the garbage collector would free
 
     def say_once(self, level: str, message: str) -> None:
         """For its parts: streams of one group have the same to say."""
@@ -151,6 +154,11 @@ class EcsLog:
         if self._rule is not None:
             self._rule.news(self._clock(), newest_ms / 1000, taken_in_ms / 1000 if taken_in_ms else None)
             self._changed.set()
+
+    def unanswered(self) -> None:
+        """For its parts: CloudWatch does not answer."""
+        if self._rule is not None:
+            self._rule.unanswered()
 
     def now_ms(self) -> int:
         """For its parts: AWS's time, milliseconds since the epoch."""
@@ -186,6 +194,8 @@ _UNSURE = {
 
 class _Part:
     """One container's stream: what its reader tells (a ``Follower``)."""
+
+    __slots__ = ("_owner", "_run_log", "_settled_at_ms", "final", "found", "read_to", "readable", "stream")
 
     def __init__(self, owner: EcsLog, stream: LogStream) -> None:
         self._owner, self.stream = owner, stream
@@ -228,6 +238,9 @@ class _Part:
 
     def exists(self) -> None:
         self.found = True
+
+    def unanswered(self) -> None:
+        self._owner.unanswered()
 
     def unreadable(self) -> None:
         self.readable = False

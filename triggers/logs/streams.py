@@ -17,12 +17,12 @@ from its position, before anything of it is handed over.
 from __future__ import annotations
 
 import enum
-from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
 from asyncrun.clients.api import LogEvent
-from asyncrun.model.errors import MalformedAnswer, NotFound, RemoteError
+from asyncrun.model.errors import NotFound
+from asyncrun.triggers.logs.refusal import Refusal
 from asyncrun.triggers.logs.seen import MOST, Seen
 
 DISORDER_MS = 2_000
@@ -60,6 +60,9 @@ class Follower(Protocol):
     def exists(self) -> None:
         """The stream was found."""
 
+    def unanswered(self) -> None:
+        """CloudWatch was asked, for whatever stream of the group, and did not answer."""
+
     def unreadable(self) -> None:
         """Nothing more will come: reading is refused."""
 
@@ -86,44 +89,6 @@ def is_about_group(error: NotFound) -> bool:
     return "log group" in text and "log stream" not in text
 
 
-class Refusal:
-    """For how long one and the same answer has kept us from reading a stream. Times are the event loop's."""
-
-    __slots__ = ("_at", "_kind", "lasted", "retry_at", "wait")
-
-    def __init__(self) -> None:
-        self._kind: tuple[type[RemoteError], str] | None = None
-        self._at: float | None = None
-        self.lasted = self.wait = self.retry_at = 0.0
-
-    def again(self, error: RemoteError, now: float, good_at: float, longest_wait: float) -> float:
-        """
-        It was refused; ask again at ``retry_at``.
-
-        :param good_at: when the group last gave an answer that can be used. Answers that cannot be read count only
-            where others can: else it is a gateway's page that we get, which is an outage.
-        :return: seconds that this refusal has lasted: between answers that follow each other.
-        """
-        if self._kind != (type(error), error.code):
-            self.over()
-            self._kind = (type(error), error.code)
-        if self._at is not None and (not isinstance(error, MalformedAnswer) or good_at > self._at):
-            self.lasted += now - self._at
-        self._at = now
-        self.wait = min(longest_wait, max(1.0, self.wait * 2))
-        self.retry_at = now + self.wait
-        return self.lasted
-
-    def unanswered(self) -> None:
-        """Time without any answer proves nothing about a refusal."""
-        self._at = None
-
-    def over(self) -> None:
-        """It was read."""
-        self._kind, self._at = None, None
-        self.lasted = self.wait = self.retry_at = 0.0
-
-
 class Stream:
     """One followed log stream."""
 
@@ -137,8 +102,11 @@ class Stream:
         "follower",
         "found",
         "full_read_ms",
+        "interval",
         "last_ms",
+        "looked_at",
         "name",
+        "pause_ms",
         "position_ms",
         "probe_at",
         "probe_wait",
@@ -147,6 +115,7 @@ class Stream:
         "rereads",
         "seen",
         "since_ms",
+        "taken_in_ms",
         "token",
         "told",
         "urgent",
@@ -162,7 +131,7 @@ class Stream:
         self.read_ms = self.full_read_ms = self.far_read_ms = since_ms
         """When the latest pass began; the latest full one; the latest far one."""
         self._settled_ms = since_ms
-        self._recent: deque[tuple[int, int]] = deque()
+        self._recent: list[tuple[int, int]] = []  # few; an empty deque has 0.7 KiB
         """What was taken in so recently that the position cannot be there: (taken in, the latest time by then)."""
         self.seen = Seen(since_ms)
         self.way = Way.OPEN
@@ -174,10 +143,14 @@ class Stream:
         self.final_wanted = False
         self.rereads = 0
         """Passes in a row whose pages could not be followed to the end."""
+        self.taken_in_ms = self.pause_ms = 0
+        """When CloudWatch took in the latest news, and how long after the ones before."""
+        self.looked_at = self.interval = 0.0
+        """When it was asked for last, event loop's time, and after how many seconds it is to be asked for again."""
         self.urgent = False
         """Its run has ended: somebody waits for its last lines."""
         self.refusal = Refusal()
-        self.told: set[str] = set()
+        self.told: frozenset[str] = frozenset()
         self.token: str | None = None  # GetLogEvents
         self.probe_at = 0.0
         self.probe_wait = 0.0
@@ -200,7 +173,7 @@ class Stream:
     def say_once(self, kind: str, level: str, message: str) -> None:
         """A message for the run's task log; each kind is said once."""
         if kind not in self.told:
-            self.told.add(kind)
+            self.told |= {kind}
             self.follower.say(level, message)
 
     def give_up(self, why: str) -> None:
@@ -245,6 +218,9 @@ class Stream:
 
     def _note(self, taken_in_ms: int, time_ms: int) -> None:
         latest = self.last_ms = time_ms if self.last_ms is None else max(self.last_ms, time_ms)
+        if taken_in_ms > self.taken_in_ms:
+            self.pause_ms = taken_in_ms - self.taken_in_ms if self.taken_in_ms else 0
+            self.taken_in_ms = taken_in_ms
         recent = self._recent
         if recent:
             # Never earlier than its predecessor: that would only move the position on too soon.
@@ -264,8 +240,13 @@ class Stream:
         )
 
     def _settle(self, taken_in_by_ms: int) -> None:
-        while self._recent and self._recent[0][0] <= taken_in_by_ms:
-            self._settled_ms = max(self._settled_ms, self._recent.popleft()[1])
+        count = 0
+        for taken_in_ms, latest in self._recent:
+            if taken_in_ms > taken_in_by_ms:
+                break
+            self._settled_ms = max(self._settled_ms, latest)
+            count += 1
+        del self._recent[:count]
 
     def pass_done(self, start_ms: int, began_ms: int, taken_in_by_ms: int) -> None:
         """

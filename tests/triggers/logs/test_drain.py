@@ -16,15 +16,22 @@ def rule(now: float = 1000.0, ended: float | None = 1000.0) -> DrainRule:
 
 def test_only_a_read_that_began_after_the_quiet_period_counts() -> None:
     drain = rule()
-    assert drain.decide(1012, 1011.9, final=False).ask is Ask.WAIT
-    assert drain.decide(1013, 1012.0, final=False).ask is Ask.FINAL
-    assert drain.decide(1014, 1013.0, final=True) == Decision(Ask.NOTHING, end=End.QUIET)
+    assert drain.decide(1012, 1011.9, final=True).ask is Ask.FINAL
+    assert drain.decide(1014, 1012.0, final=False).ask is Ask.FINAL
+    assert drain.decide(1014, 1012.0, final=True) == Decision(Ask.NOTHING, end=End.QUIET)
+
+
+def test_the_last_read_is_asked_for_when_it_can_be_the_last_and_not_sooner() -> None:
+    drain = rule()
+    assert drain.decide(1001, 1000.5, final=False) == Decision(Ask.WAIT, wait=11.0)
+    assert drain.decide(1011.9, 1011.5, final=False).ask is Ask.WAIT
+    assert drain.decide(1012, 1011.5, final=False).ask is Ask.FINAL
 
 
 def test_news_begin_the_quiet_period_again() -> None:
     drain = rule()
     drain.news(1010, newest=999, taken_in=1009)
-    assert drain.decide(1020, 1020, final=False).ask is Ask.WAIT
+    assert drain.decide(1020, 1020, final=True) == Decision(Ask.WAIT, wait=1.0)
     assert drain.decide(1021, 1021, final=False).ask is Ask.FINAL
 
 
@@ -35,10 +42,11 @@ def test_the_quiet_period_counts_from_the_end_if_news_are_older() -> None:
     assert drain.decide(1012, 1012, final=False).ask is Ask.FINAL
 
 
-def test_a_run_that_ended_long_ago_needs_one_read_and_the_final_one() -> None:
+def test_a_run_that_ended_long_ago_needs_one_read() -> None:
     drain = rule(now=5000, ended=1000)
+    assert drain.decide(5000, float("-inf"), final=False).ask is Ask.FINAL
     drain.news(5001, newest=900, taken_in=905)
-    assert drain.decide(5001, 5000, final=False).ask is Ask.FINAL
+    assert drain.decide(5001, 5000, final=True) == Decision(Ask.NOTHING, end=End.QUIET)
 
 
 def test_an_unknown_end_counts_from_the_drains_beginning() -> None:
@@ -81,15 +89,15 @@ def test_news_that_never_end_are_bounded_by_the_limit() -> None:
 
 def test_without_any_read_the_patience_ends_it() -> None:
     drain = rule()
-    assert drain.decide(1060, float("-inf"), final=False) == Decision(Ask.WAIT, wait=600.0)
-    assert drain.decide(1659, float("-inf"), final=False) == Decision(Ask.WAIT, wait=1.0)
+    assert drain.decide(1060, float("-inf"), final=False) == Decision(Ask.FINAL, wait=600.0)
+    assert drain.decide(1659, float("-inf"), final=False) == Decision(Ask.FINAL, wait=1.0)
     assert drain.decide(1660, float("-inf"), final=False) == Decision(Ask.NOTHING, end=End.UNANSWERED)
 
 
 def test_time_without_an_answer_does_not_count_and_what_was_left_of_the_limit_is_left_after_it() -> None:
     drain = rule()
     assert reads(drain, 1000, 1030).ask is Ask.WAIT
-    assert drain.decide(1200, 1030, final=False).ask is Ask.WAIT
+    assert drain.decide(1200, 1030, final=False).ask is Ask.FINAL
     # 30 s of the limit were used up before, and a quiet period without a read counts.
     assert reads(drain, 1230, 1230 + 17).ask is Ask.WAIT
     assert drain.decide(1230 + 18, 1247, final=False).end is End.LIMIT
@@ -97,9 +105,19 @@ def test_time_without_an_answer_does_not_count_and_what_was_left_of_the_limit_is
 
 def test_after_an_outage_the_quiet_period_begins_again_once() -> None:
     drain = rule()
-    assert drain.decide(1100, 1099, final=False).ask is Ask.WAIT
-    assert drain.decide(1111, 1111, final=False).ask is Ask.WAIT
-    assert drain.decide(1150, 1112, final=False).ask is Ask.FINAL
+    drain.unanswered()
+    assert drain.decide(1100, 1099, final=True) == Decision(Ask.WAIT, wait=12.0)
+    drain.unanswered()
+    assert drain.decide(1150, 1112, final=True) == Decision(Ask.NOTHING, end=End.QUIET)
+
+
+def test_a_read_that_waited_long_for_its_turn_is_no_outage() -> None:
+    drain = rule()
+    assert drain.decide(1040, 1039, final=True) == Decision(Ask.NOTHING, end=End.QUIET)
+    drain = rule()
+    drain.unanswered()
+    assert drain.decide(1005, 1004, final=False).ask is Ask.WAIT
+    assert drain.decide(1040, 1039, final=True) == Decision(Ask.NOTHING, end=End.QUIET)
 
 
 def test_reads_that_are_completed_too_seldom_are_excused_until_the_patience_is_used_up() -> None:
@@ -131,7 +149,7 @@ def test_while_old_lines_still_come_the_limit_does_not_count() -> None:
     drain = rule(now=5000, ended=4990)
     for now in range(5000, 5300, 10):
         drain.news(now, newest=now - 1000, taken_in=now - 990)
-        assert drain.decide(now, float("-inf"), final=False).ask is Ask.WAIT
+        assert drain.decide(now, float("-inf"), final=False).end is None
     assert drain.decide(5290 + LIMIT + PATIENCE, float("-inf"), final=False).end is End.UNANSWERED
 
 
@@ -166,6 +184,7 @@ def test_it_always_ends_within_the_limit_when_nothing_old_comes(arrivals: list[t
         decision = drain.decide(now, now, final=False)
         assert decision.wait <= 1000 + LIMIT + PATIENCE - now or decision.ask is Ask.NOTHING
         if decision.ask is not Ask.WAIT:
+            assert decision.ask is Ask.FINAL or decision.end is not None
             return
         assert now < 1000 + LIMIT
     reads(drain, now, 1000 + LIMIT, step=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from asyncrun.clients.api import LogEvent
-from asyncrun.triggers.logs.passes import wide_batches
+from asyncrun.triggers.logs.choosing import wide_batches
 from asyncrun.triggers.logs.seen import MOST
 from asyncrun.triggers.logs.streams import Stream
 
@@ -22,6 +22,8 @@ class Nobody:
     def read(self, began_ms: int, *, final: bool) -> None: ...
 
     def exists(self) -> None: ...
+
+    def unanswered(self) -> None: ...
 
     def unreadable(self) -> None: ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from asyncrun.triggers.logs.passes import STREAMS_PER_CALL
+from asyncrun.triggers.logs.choosing import STREAMS_PER_CALL
 from asyncrun.triggers.logs.probing import Prober
 from asyncrun.triggers.logs.streams import Stream
 
