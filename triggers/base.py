@@ -16,7 +16,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, closing, nullcontext
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -33,6 +33,7 @@ from asyncrun.triggers.background import spawn
 from asyncrun.triggers.ends import turn_to_end
 from asyncrun.triggers.kill import TaskId
 from asyncrun.triggers.killing import Killing
+from asyncrun.triggers.logs.takeover.taking_over import past_of
 from asyncrun.triggers.metrics.reporter import reporter
 from asyncrun.triggers.once import OnceSink
 from asyncrun.triggers.tasklog import TaskLog
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 
 _CRASHES = 3  # a defect of ours in one run: so many in a row, and the run is given up
 _CRASH_WAIT = 5.0  # s
+_HOLD_STARTS, _LONGEST_HOLD = 3, 30.0  # times as long as a trigger took to start (1.5 s in an idle Airflow); s
 _HEALTHY = 600.0  # s; a crash after watching for so long begins a new row: a defect that stays shows within minutes
 
 
@@ -72,6 +74,7 @@ class StoredTrigger(BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call]
         self.watch = watch
         self.inline = False  # set by run_inline: the worker that waits is not resumed
+        self._began = 0.0  # when it started to run here, seconds since the epoch
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path, which is public and stays, and the watch as it was given."""
@@ -80,6 +83,7 @@ class StoredTrigger(BaseTrigger):
     @asynccontextmanager
     async def logged(self) -> AsyncIterator[tuple[Settings, TaskLog]]:
         """What lasts as long as the trigger: its words in the task log, and metrics, which a worker does not send."""
+        self._began = time.time()
         settings, troubles = running_settings()
         with nullcontext() if self.inline else reporter().needed(settings):
             async with TaskLog(self.trigger_number, settings) as task_log:
@@ -87,6 +91,21 @@ class StoredTrigger(BaseTrigger):
                     for trouble in troubles:
                         task_log.say("error", trouble)
                 yield settings, task_log
+
+    async def hold_resume(self, deferred_at: float, settings: Settings) -> None:
+        """
+        Wait until a resume is safe: a task that resumes within seconds of its deferral can fail spuriously.
+
+        The scheduler then still has the deferral in hand (measured on Airflow 3.3.2; never with events that end a
+        task). How busy it is cannot be seen from here; that this trigger was slow to start tells that Airflow is.
+
+        :param deferred_at: seconds since the epoch; clocks of worker and triggerer may differ.
+        """
+        if self.inline or not settings.resume_hold:
+            return
+        started_after = self._began - deferred_at
+        hold = max(settings.resume_hold, min(_HOLD_STARTS * started_after, _LONGEST_HOLD))
+        await asyncio.sleep(min(max(deferred_at + hold - time.time(), 0.0), hold))
 
     @property
     def trigger_number(self) -> int | None:
@@ -118,19 +137,25 @@ class RunTrigger(StoredTrigger):
         if self.task_instance is not None and not self.inline:
             warm_up(TaskId.of(self.task_instance))
         async with self.logged() as (settings, task_log):
-            completion = await self._complete(settings, task_log)
+            past = await past_of(None if self.inline else self.task_instance, settings, task_log)
+            with nullcontext() if past is None else closing(past):
+                task_log.sink = OnceSink(task_log.sink, past)
+                completion = await self._complete(settings, task_log)
             task_log.say("info" if completion.outcome.verdict is Verdict.SUCCEEDED else "error",
                          completion.diagnosis.text())  # fmt: skip
             event = await self._ending(completion, settings, task_log)
-            await turn_to_end(settings)
+            await turn_to_end(settings, task_log.say)
         if isinstance(event, TaskSuccessEvent):
             self.ends_here(completion, settings)
         return event
 
     async def _complete(self, settings: Settings, task_log: TaskLog) -> CompletionEvent:
-        """The end of the run; a defect of ours in between is logged, and the watching starts again."""
+        """
+        The end of the run; a defect of ours in between is logged, and the watching starts again.
+
+        The log is then read again from its first line, which is what the sink is for.
+        """
         loop = asyncio.get_running_loop()
-        task_log.sink = OnceSink(task_log.sink)  # the log is then read again from its first line
         crashes = 0
         while True:
             run, began = self.open_run(settings, task_log), loop.time()
@@ -157,8 +182,7 @@ class RunTrigger(StoredTrigger):
         succeeded = completion.outcome.verdict is Verdict.SUCCEEDED
         if succeeded and self.end_in_triggerer() and await self._xcoms_written(completion, task_log):
             return TaskSuccessEvent()
-        if not self.inline:
-            await hold_resume(self.deferred_at(), settings)
+        await self.hold_resume(self.deferred_at(), settings)
         return TriggerEvent(completion.to_dict())
 
     async def _xcoms_written(self, completion: CompletionEvent, task_log: TaskLog) -> bool:
@@ -224,18 +248,6 @@ class RunTrigger(StoredTrigger):
                 log.error("%s (%s)", text, task)
                 return
             await Killing(task, run, identity, settings, task_log).carry_out()
-
-
-async def hold_resume(deferred_at: float, settings: Settings) -> None:
-    """
-    Wait until a resume is safe: a task that resumes within seconds of its deferral can fail spuriously.
-
-    The scheduler then still has the deferral in hand (measured on Airflow 3.3.2; never with events that end a task).
-
-    :param deferred_at: seconds since the epoch.
-    """
-    wait = deferred_at + settings.resume_hold - time.time()
-    await asyncio.sleep(min(max(wait, 0.0), settings.resume_hold))  # clocks of worker and triggerer may differ
 
 
 async def run_inline(trigger: StoredTrigger) -> TriggerEvent:

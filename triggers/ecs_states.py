@@ -16,7 +16,7 @@ from asyncrun.clients.aws import open_aws
 from asyncrun.model.ecs_watch import EcsClusterWatch, EcsTaskDefinitionWatch, EcsTaskStateWatch
 from asyncrun.model.errors import RemoteError
 from asyncrun.model.settings import Settings
-from asyncrun.triggers.base import StoredTrigger, hold_resume
+from asyncrun.triggers.base import StoredTrigger
 from asyncrun.triggers.ends import turn_to_end
 from asyncrun.triggers.opening import open_patiently
 from asyncrun.triggers.registry import Subscription
@@ -53,8 +53,8 @@ class StateTrigger(StoredTrigger):
         watch = self.watch_type.from_dict(self.watch)
         async with self.logged() as (settings, task_log):
             event = await self._wait(watch, settings, task_log)
+        await self.hold_resume(watch.deferred_at, settings)
         if not self.inline:
-            await hold_resume(watch.deferred_at, settings)
             await turn_to_end(settings)
         return event
 

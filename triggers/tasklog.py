@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +17,12 @@ LOGGER = "asyncrun"
 _FINISH_LIMIT = 30.0  # s; the log socket of a triggerer in trouble may not drain at all
 
 
+@lru_cache(maxsize=1)
+def _at_once(settings: Settings) -> Settings:
+    """For words of ours: each keeps its own time."""
+    return dataclasses.replace(settings, log_slot=1)
+
+
 class TaskLog:
     """
     What asyncrun says in one task's log. An async context manager: leaving it waits until all of it has left this
@@ -25,13 +33,26 @@ class TaskLog:
 
     def __init__(self, trigger_id: int | None, settings: Settings) -> None:
         self.sink: Sink = open_sink(trigger_id)
-        self._run_log = emitter().open(self.sink, (LOGGER,), settings)
+        self._slot = settings.log_slot
+        self._run_log = emitter().open(self.sink, (LOGGER,), _at_once(settings))
 
     def say(self, level: str, text: str) -> None:
         """One message, which may have several lines. Never waits."""
         now = int(time.time() * 1000)
-        self._run_log.add(LogLine(now, LOGGER, level, line) for line in text.splitlines() or [""])
+        # Records of containers stand at the beginnings of their slots. In the same millisecond this could come to stand
+        # between two triggerers' equal records of one line, and Airflow's reader would show that line twice.
+        stamp = now - now % self._slot + self._slot * 4 // 5
+        self._run_log.add(LogLine(stamp, LOGGER, level, line) for line in text.splitlines() or [""])
         self._run_log.settle(LOGGER)  # nothing joins it: it goes out at once
+
+    async def written(self, seconds: float) -> bool:
+        """
+        Wait until Airflow's supervisor has taken all that was said so far, if it can be known.
+
+        :param seconds: the longest wait.
+        :return: False if the time was up first.
+        """
+        return await self._run_log.finish(seconds)
 
     async def __aenter__(self) -> Self:
         return self

@@ -141,15 +141,15 @@ class Settings:
         "trigger", at_least=1280, at_most=2**30,
     )  # fmt: skip
     log_emit_rate: int = _number(
-        2**20, "bytes/s", "of all runs into Airflow's log pipe, several times what its supervisor reads (65-340 KiB/s): "
-        "where the pipe's fill level cannot be known this alone holds back", at_least=1024, at_most=2**30,
+        2**20, "bytes/s", "of all runs into Airflow's log pipe, several times what its supervisor reads (65-340 "
+        "KiB/s): where the pipe's fill level cannot be known this alone holds back", at_least=1024, at_most=2**30,
     )  # fmt: skip
     log_memory: int = _number(
         64 * 2**20, "bytes", "container output of all runs that was read and waits for Airflow's log pipe; beyond it "
         "nothing more is read", at_least=2**20, at_most=2**40,
     )  # fmt: skip
     log_takeover: str = _choice(
-        "replay", "what a triggerer does that takes over a run: write its log again from the first line, which is right "
+        "replay", "what a triggerer that takes a run over does: write its log again from its start, which is right "
         "everywhere since Airflow shows equal records once, or continue where the earlier triggerers' files end, which "
         "is for one log volume shared by all components, with remote logging off", "replay", "continue",
     )  # fmt: skip
@@ -163,11 +163,10 @@ class Settings:
         "than Airflow's triggerer_health_check_threshold, 30 s", at_least=1, at_most=10**4,
     )  # fmt: skip
     resume_hold: float = _number(
-        7,
-        "s",
-        "a resume earlier than that after the deferral can fail the task spuriously in Airflow 3.3",
+        7, "s", "a resume earlier than that after the deferral can fail the task spuriously in Airflow 3.3; it is held "
+        "back for longer, up to 30 s, where the trigger was slow to start: the scheduler is as busy then",
         at_most=_HOUR,
-    )
+    )  # fmt: skip
     end_in_triggerer: str = _choice(
         "auto", "success ends without a worker where nothing needs one", "auto", "always", "never"
     )
@@ -223,6 +222,11 @@ class Settings:
     metrics_interval: float = _number(
         15, "s", "time between two sendings of asyncrun's metrics, where Airflow's metrics are on: what a dashboard "
         "resolves; each takes a few ms of a thread", at_least=1, at_most=_HOUR,
+    )  # fmt: skip
+    freeze_heap: str = _choice(
+        "on", "what has survived a full garbage collection of the triggerer is left out of later ones, which would "
+        "stop every trigger for 0.1-0.5 s; garbage in cycles is freed later, when three times as many objects are "
+        "there", "on", "off",
     )  # fmt: skip
     backstop: float = _number(
         600,

@@ -46,6 +46,9 @@ class Sink(Protocol):
         What it has not taken when it hears that the trigger has ended it writes elsewhere: of a short run, everything.
         """
 
+    def new(self, records: list[Record]) -> list[Record]:
+        """Those that ``emit`` would write: what stands in the log already need not wait for its turn."""
+
     async def emit(self, records: Sequence[Record]) -> None:
         """
         Write the records, whole and in order, without blocking the event loop.
@@ -89,6 +92,8 @@ class _Written:
 class _ChannelSink:
     """Compact records, written straight to the socket: 2.2 times the lines per second of structlog."""
 
+    __slots__ = ("_before_us", "_blocking", "_file", "_inline", "_lock", "_looked", "_rename", "_trigger_id")
+
     def __init__(self, trigger_id: int, file: io.RawIOBase, lock: AbstractContextManager[Any]) -> None:
         self._trigger_id, self._file, self._lock = trigger_id, file, lock
         self._rename = {} if _shows_debug() else _NO_DEBUG
@@ -113,6 +118,9 @@ class _ChannelSink:
         except (OSError, ValueError):  # not Linux, or closed
             return None
         return int(struct.unpack("i", answer)[0])
+
+    def new(self, records: list[Record]) -> list[Record]:
+        return records
 
     async def emit(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -151,6 +159,9 @@ class _PlainSink:
 
     def fill(self) -> int | None:
         return None
+
+    def new(self, records: list[Record]) -> list[Record]:
+        return records
 
     async def emit(self, records: Sequence[Record]) -> None:
         # One thread hop at a time and per batch: order is kept, and the loop goes on where the log is slow.

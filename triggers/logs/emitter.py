@@ -59,7 +59,9 @@ class Emitter:
     def __init__(self) -> None:
         self._clock = asyncio.get_running_loop().time
         self._open: set[RunLog] = set()
-        self._turns: FairQueue[RunLog] = FairQueue(self._clock)  # each run with records stands here exactly once
+        self._turns: FairQueue[RunLog] = FairQueue(
+            self._clock, self._open
+        )  # each run with records stands here exactly once
         self._pace = TokenBucket(_BURST, self._clock)
         self._task: asyncio.Task[None] | None = None
         self._memory, self._rate = 0, 1.0
@@ -95,6 +97,11 @@ class Emitter:
         """For run logs: bytes that one of them may let wait. Half of ``log_memory`` is for whoever needs it."""
         half = self._memory // 2
         return half if self.queued_bytes < half else half // max(1, len(self._open))
+
+    @property
+    def written(self) -> int:
+        """For run logs: records that were written so far, of all runs."""
+        return self._records
 
     def statistics(self) -> EmitterStatistics:
         """Counts since the loop began."""
@@ -137,7 +144,6 @@ class Emitter:
     async def _run(self) -> None:
         written = 0
         while self._turns:
-            self._turns.rebase(self._open)
             await self._wait_for_room()
             run_log = self._turns.pop()
             if run_log.has_records():

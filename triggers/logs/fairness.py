@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Generic, Protocol, TypeVar
 
 # What a run wrote counts half after that time, s: long enough to tell loud from quiet at one line a second, short
@@ -36,10 +36,11 @@ class FairQueue(Generic[T]):
     later gifts weigh more: the order is the same, and nothing has to be touched as time passes.
 
     :param clock: seconds.
+    :param everybody: who was ever charged and may come again; may change.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float], everybody: Collection[T]) -> None:
+        self._clock, self._everybody = clock, everybody
         self._epoch = clock()
         self._heap: list[tuple[float, int, T]] = []
         self._numbers = itertools.count()  # among equals, who came first
@@ -70,19 +71,16 @@ class FairQueue(Generic[T]):
 
     def charge(self, one: T, amount: float) -> None:
         """It was given that much. Not while it waits: its place would not be its own any more."""
-        one.served += amount * 2.0 ** ((self._clock() - self._epoch) / HALF_LIFE)
-
-    def rebase(self, everybody: Iterable[T]) -> None:
-        """
-        Make weights small again, if they have become large; the order stays. To be called now and then.
-
-        :param everybody: who was ever charged and may come again.
-        """
         age = self._clock() - self._epoch
-        if age < _REBASE_AFTER:
-            return
+        if age > _REBASE_AFTER:
+            self._rebase(age)
+            age = 0.0
+        one.served += amount * 2.0 ** (age / HALF_LIFE)
+
+    def _rebase(self, age: float) -> None:
+        """Make weights small again; the order stays."""
         shrink = 2.0 ** max(-1000.0, -age / HALF_LIFE)
-        for one in everybody:
+        for one in self._everybody:
             one.served *= shrink
         self._epoch += age
         self._heap = [(served * shrink, number, one) for served, number, one in self._heap]

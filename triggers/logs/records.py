@@ -79,6 +79,8 @@ class RecordBuilder:
     :param prefixed: with several containers, a record's text begins with the name of its container.
     """
 
+    __slots__ = ("_governors", "_joiners", "_limit")
+
     def __init__(
         self,
         containers: Sequence[str],

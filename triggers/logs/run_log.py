@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -31,6 +30,10 @@ class Owner(Protocol):
     def queue_limit(self) -> int:
         """Bytes that one run may let wait."""
 
+    @property
+    def written(self) -> int:
+        """Records that were written so far, of all runs."""
+
     def ready(self, run_log: RunLog, records: Iterable[Record], size: int) -> None:
         """These records, of that many bytes, wait."""
 
@@ -43,6 +46,24 @@ class Owner(Protocol):
 
 class RunLog:
     """One run's way into its task log. Made by ``Emitter.open``; belongs to that event loop."""
+
+    __slots__ = (
+        "_backlog",
+        "_builder",
+        "_final",
+        "_keep",
+        "_last",
+        "_owner",
+        "_queue",
+        "_queued",
+        "_sink",
+        "_writing",
+        "_written",
+        "closed",
+        "in_turn",
+        "lines",
+        "served",
+    )
 
     def __init__(
         self,
@@ -57,9 +78,11 @@ class RunLog:
     ) -> None:
         self._owner, self._sink, self._backlog = owner, sink, settings.log_backlog
         self._builder = RecordBuilder(containers, settings, where=where, prefixed=prefixed)
-        self._last: dict[str, deque[str]] = {name: deque(maxlen=max(1, keep)) for name in containers}
+        # Lists, though they are used as queues: an empty deque has 0.7 KiB, and a run had six of them.
+        self._keep = max(1, keep)
+        self._last: dict[str, list[str]] = {name: [] for name in containers}
         self._final: dict[str, tuple[int, str]] = {}
-        self._queue: deque[Record] = deque()
+        self._queue: list[Record] = []
         self._queued = 0
         self._written = Wakeup()  # something left the queue for good
         self._writing = False
@@ -79,7 +102,10 @@ class RunLog:
         self._enqueue(self._builder.add(taken, self._heard))
 
     def _heard(self, container: str, text: str) -> None:
-        self._last[container].append(text)
+        last = self._last[container]
+        last.append(text)
+        if len(last) > self._keep:
+            del last[0]
 
     def settle(self, container: str) -> None:
         """The source has read to its end what it took in together: what waited for company goes out."""
@@ -97,7 +123,7 @@ class RunLog:
 
     def last_lines(self, container: str, count: int) -> list[str]:
         """The last lines of a container, at most as many as ``keep``, cut and cleaned as the task log shows them."""
-        kept = list(self._last[container])
+        kept = self._last[container]
         return kept[len(kept) - min(count, len(kept)) :]
 
     def last_line(self, container: str) -> str | None:
@@ -110,13 +136,16 @@ class RunLog:
 
         What is still in the socket when a trigger ends lands in the triggerer's own output.
 
-        :param timeout: seconds.
-        :return: False if the time was not enough; the rest may not show in the task log.
+        :param timeout: seconds in which nothing was written, of no run: where Airflow is slow, as when a triggerer has
+            taken over many runs and writes their logs again, the rest only comes later.
+        :return: False if the log channel is stuck; the rest may not show in the task log.
         """
         self._enqueue(self._builder.flush())
         loop = asyncio.get_running_loop()
-        give_up_at, pause = loop.time() + timeout, FIRST_SLEEP
+        give_up_at, pause, written = loop.time() + timeout, FIRST_SLEEP, self._owner.written
         while self._queue or self._writing or not self._sink.has_passed():
+            if self._owner.written != written:
+                give_up_at, written = loop.time() + timeout, self._owner.written
             if loop.time() >= give_up_at:
                 return False
             # Not asyncio.timeout: see asyncrun.triggers.wakeup.
@@ -138,7 +167,7 @@ class RunLog:
             self._written.set()
 
     def _enqueue(self, records: list[Record]) -> None:
-        if not records or self.closed:
+        if self.closed or not (records := self._sink.new(records)):
             return
         size = sum(map(_weight, records))
         self._queue.extend(records)
@@ -152,7 +181,8 @@ class RunLog:
     async def emit_some(self) -> tuple[int, int, int]:
         """For the emitter: write the next records; how many, their lines and their bytes."""
         count = 1 if self._sink.fill() is not None else _BATCH
-        batch = [self._queue.popleft() for _ in range(min(count, len(self._queue)))]
+        batch = self._queue[:count]
+        del self._queue[:count]
         size = sum(map(_weight, batch))
         self._queued -= size
         self._owner.taken(batch, size)

@@ -44,3 +44,19 @@ async def test_an_end_that_comes_later_is_reported_at_once(memory: MemoryAws) ->
 
 async def test_clocks_that_differ_hold_an_end_no_longer_than_that(memory: MemoryAws) -> None:
     assert await reported_at(memory, deferred_for=-1000) < HOLD + 25
+
+
+async def test_where_triggers_start_late_an_end_is_held_back_for_longer(
+    memory: MemoryAws, settings: pytest.MonkeyPatch
+) -> None:
+    """So late as a trigger starts in a busy Airflow, the scheduler is with what it has in hand."""
+    settings.setenv("AIRFLOW__ASYNCRUN__RESUME_HOLD", "7")
+    late = 9.9
+    assert 2 * late <= await reported_at(memory, deferred_for=late) < 2 * late + 5
+
+
+async def test_a_trigger_that_another_triggerer_takes_over_is_not_taken_for_one_that_starts_late(
+    memory: MemoryAws, settings: pytest.MonkeyPatch
+) -> None:
+    settings.setenv("AIRFLOW__ASYNCRUN__RESUME_HOLD", "7")
+    assert await reported_at(memory, deferred_for=60) < 5

@@ -118,6 +118,9 @@ class MemorySink:
     def has_passed(self) -> bool:
         return not self.fill()
 
+    def new(self, records: list[Record]) -> list[Record]:
+        return records
+
     async def emit(self, records: Sequence[Record]) -> None:
         self.fill()
         self.records.extend(records)
@@ -164,6 +167,9 @@ class PipedSink:
 
     def has_passed(self) -> bool:
         return asyncio.get_running_loop().time() >= self._read_at
+
+    def new(self, records: list[Record]) -> list[Record]:
+        return records
 
     async def emit(self, records: Sequence[Record]) -> None:
         for record in records:
