@@ -131,10 +131,10 @@ POD_FAILURES = {
 
 @pytest.mark.parametrize("task_id", POD_FAILURES)
 def test_failed_pod_is_explained_with_what_to_do_next(airflow: LocalAirflow, ended: Ended, task_id: str) -> None:
-    records = airflow.logs("pod_failures", ended("pod_failures", "failed"), task_id)
-    kind, message = error_of(records)
+    run_id = ended("pod_failures", "failed")
+    kind, message = error_of(airflow.logs("pod_failures", run_id, task_id))
     expected, texts = POD_FAILURES[task_id]
-    assert kind == expected, records
+    assert kind == expected, airflow.report("pod_failures", run_id)
     assert [text for text in [*texts, "Next step: "] if text not in message] == [], message
 
 
