@@ -6,8 +6,8 @@ import asyncio
 import contextvars
 import itertools
 import logging
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
+from types import TracebackType
 
 import msgspec
 
@@ -61,8 +61,7 @@ class Definitions:
     def __init__(self) -> None:
         self._readings: dict[tuple[Hashable, str], _Reading] = {}
 
-    @contextmanager
-    def wanted(self, api: EcsApi, arn: str, tell: Tell) -> Iterator[None]:
+    def wanted(self, api: EcsApi, arn: str, tell: Tell) -> Wanted:
         """
         The definition with that ARN is wanted in this block; one call however many want it.
 
@@ -70,19 +69,17 @@ class Definitions:
         :param tell: called soon, in the caller's context, with the final answer; before that perhaps once with why it
             takes longer.
         """
+        return Wanted(self, api, arn, tell)
+
+    def read(self, api: EcsApi, arn: str) -> _Reading:
+        """For those who want it."""
         key, loop = (api.key, arn), asyncio.get_running_loop()
         reading = self._readings.pop(key, None)
         if reading is None or reading.is_stale(loop.time()):
             reading = _Reading(api, arn)
         self._readings[key] = reading  # the most recently used last
         self._forget_oldest()
-        asker = _Asker(tell)
-        reading.join(asker)
-        try:
-            yield
-        finally:
-            asker.leave()
-            reading.askers.discard(asker)
+        return reading
 
     def _forget_oldest(self) -> None:
         """Down to as many as are remembered, but none that is still being read."""
@@ -101,12 +98,26 @@ class Definitions:
         await asyncio.gather(*pending, return_exceptions=True)
 
 
-class _Asker:
-    """Who wants a definition."""
+class Wanted:
+    """The block in which somebody wants a definition. Nothing is told once it is left."""
 
-    def __init__(self, tell: Tell) -> None:
+    __slots__ = ("_api", "_arn", "_context", "_definitions", "_reading", "_tell")
+
+    def __init__(self, definitions: Definitions, api: EcsApi, arn: str, tell: Tell) -> None:
+        self._definitions, self._api, self._arn = definitions, api, arn
         self._tell: Tell | None = tell
+        self._context: contextvars.Context | None = None
+        self._reading: _Reading | None = None
+
+    def __enter__(self) -> None:
         self._context = contextvars.copy_context()
+        self._reading = self._definitions.read(self._api, self._arn)
+        self._reading.join(self)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._tell = self._context = None
+        if self._reading is not None:
+            self._reading.askers.discard(self)
 
     def hear(self, answer: PlanAnswer) -> None:
         """Not at once: an asker's defect must not end the reading, and its log lines are its own."""
@@ -116,17 +127,13 @@ class _Asker:
         if self._tell is not None:
             self._tell(answer)
 
-    def leave(self) -> None:
-        """Nothing is told any more."""
-        self._tell = None
-
 
 class _Reading:
     """One definition on its way, and then its answer. The task is owned by ``Definitions``."""
 
     def __init__(self, api: EcsApi, arn: str) -> None:
         self._api, self._arn = api, arn
-        self.askers: set[_Asker] = set()
+        self.askers: set[Wanted] = set()
         self._answer: PlanAnswer | None = None
         self._answered_at = 0.0
         self._useless_since: float | None = None
@@ -136,7 +143,7 @@ class _Reading:
         )
         self.task.add_done_callback(self._ended)
 
-    def join(self, asker: _Asker) -> None:
+    def join(self, asker: Wanted) -> None:
         """Somebody more wants it."""
         self.askers.add(asker)
         if self._answer is not None:

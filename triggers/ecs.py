@@ -9,9 +9,12 @@ from asyncrun.model.settings import Settings
 from asyncrun.triggers.base import RunTrigger, run_inline
 from asyncrun.triggers.ecs_run import EcsRun
 from asyncrun.triggers.ecs_states import EcsClusterTrigger, EcsTaskDefinitionTrigger, EcsTaskStateTrigger
+from asyncrun.triggers.stored_watch import StoredWatch
 from asyncrun.triggers.tasklog import TaskLog
 
 __all__ = ["EcsTaskTrigger", "EcsClusterTrigger", "EcsTaskDefinitionTrigger", "EcsTaskStateTrigger", "run_inline"]
+
+_WATCH = StoredWatch()
 
 
 class EcsTaskTrigger(RunTrigger):
@@ -21,9 +24,13 @@ class EcsTaskTrigger(RunTrigger):
     :param watch: ``EcsTaskWatch.to_dict()``.
     """
 
+    watch = _WATCH
+
     @cached_property
     def _parsed(self) -> EcsTaskWatch:
-        return EcsTaskWatch.from_dict(self.watch)
+        parsed = EcsTaskWatch.from_dict(self.watch)
+        _WATCH.was_read(self)
+        return parsed
 
     def open_run(self, settings: Settings, task_log: TaskLog) -> EcsRun:
         """The ECS task; opens nothing yet."""

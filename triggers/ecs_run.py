@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -29,6 +28,7 @@ from asyncrun.model.settings import Settings
 from asyncrun.triggers.deadline import Deadline
 from asyncrun.triggers.definitions import PlanAnswer, definitions
 from asyncrun.triggers.ecs_log import EcsRunLog
+from asyncrun.triggers.leaving import Leaving
 from asyncrun.triggers.metrics.endings import endings
 from asyncrun.triggers.opening import open_patiently
 from asyncrun.triggers.registry import Subscription
@@ -59,11 +59,27 @@ class EcsRun:
     :param clock: seconds since the epoch; the deadline is in that time.
     """
 
+    __slots__ = (
+        "_access",
+        "_answer",
+        "_answered",
+        "_clock",
+        "_ended",
+        "_error",
+        "_log",
+        "_settings",
+        "_stack",
+        "_state",
+        "_task_log",
+        "_was_seen_alive",
+        "_watch",
+    )
+
     def __init__(
         self, watch: EcsTaskWatch, settings: Settings, task_log: TaskLog, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._watch, self._settings, self._task_log, self._clock = watch, settings, task_log, clock
-        self._stack = AsyncExitStack()
+        self._stack = Leaving()
         self._log = EcsRunLog(watch, settings, task_log)
         self._access: AwsAccess | None = None
         self._state: EcsTaskState | None = None
@@ -125,11 +141,23 @@ class EcsRun:
         await patiently(call, partial(self._task_log.say, "warning"), for_a_stop(self._settings.kill_grace))
         self._task_log.say("info", f"Stopping {self}: {reason}")
 
+    async def stop_at_deadline(self, reason: str) -> None:
+        """See ``deadline.Ending``."""
+        await self.stop(reason)
+
+    def say(self, level: str, text: str) -> None:
+        """See ``deadline.Ending``."""
+        self._task_log.say(level, text)
+
+    def patience(self) -> float:
+        """See ``deadline.Ending``."""
+        return _STOP_PATIENCE
+
     async def _outcome(self) -> Outcome:
         loop = asyncio.get_running_loop()
         left = None if self._watch.deadline is None else max(0.0, self._watch.deadline - self._clock())
         due = None if left is None else loop.time() + left
-        deadline = Deadline(due, self._watch.deadline_reason, self.stop, self._task_log.say, lambda: _STOP_PATIENCE)
+        deadline = Deadline(due, self._watch.deadline_reason, self)
         try:
             self._access = await open_patiently(
                 self._stack, partial(open_aws, self._watch.target, self._settings, account=self._watch.ref.account),

@@ -10,6 +10,7 @@ from typing import TypeVar
 from asyncrun.model.backoff import Backoff
 from asyncrun.model.errors import RemoteError, Unavailable
 from asyncrun.model.settings import Settings
+from asyncrun.triggers.leaving import Leaving
 
 A = TypeVar("A")
 
@@ -17,7 +18,7 @@ _AGAIN = Backoff(first=2.0, longest=10.0)
 
 
 async def open_patiently(
-    stack: AsyncExitStack,
+    stack: AsyncExitStack | Leaving,
     way: Callable[[], AbstractAsyncContextManager[A]],
     settings: Settings,
     say: Callable[[str, str], None],

@@ -15,9 +15,12 @@ from asyncrun.triggers.base import RunTrigger, run_inline
 from asyncrun.triggers.pod_finishing import finish_later
 from asyncrun.triggers.pod_observer import PodObserver
 from asyncrun.triggers.pod_run import PodRun
+from asyncrun.triggers.stored_watch import StoredWatch
 from asyncrun.triggers.tasklog import TaskLog
 
 __all__ = ["PodTrigger", "run_inline"]
+
+_WATCH = StoredWatch()
 
 
 class PodTrigger(RunTrigger):
@@ -30,9 +33,13 @@ class PodTrigger(RunTrigger):
 
     observer: PodObserver | None = None
 
+    watch = _WATCH
+
     @cached_property
     def _parsed(self) -> PodWatch:
-        return PodWatch.from_dict(self.watch)
+        parsed = PodWatch.from_dict(self.watch)
+        _WATCH.was_read(self)
+        return parsed
 
     def open_run(self, settings: Settings, task_log: TaskLog) -> PodRun:
         """The pod; opens nothing yet."""

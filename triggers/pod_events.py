@@ -11,6 +11,7 @@ from asyncrun.model.pod import PodEvent
 from asyncrun.model.pod_watch import PodWatch
 
 _FRESH = 1.0  # s; what was read since is what there is
+_NONE: frozenset[tuple[str, str]] = frozenset()  # each call makes one of 216 bytes
 
 
 class PodEvents:
@@ -22,12 +23,14 @@ class PodEvents:
     :param say: writes a line of ours (level, message) into the task log.
     """
 
+    __slots__ = ("_read_at", "_ref", "_say", "_shown", "denied", "failed", "known")
+
     def __init__(self, watch: PodWatch, say: Callable[[str, str], None]) -> None:
         self._ref, self._say = watch.ref, say
         self.known: Sequence[PodEvent] | None = None
         """None: never read, or there is no permission."""
         self._read_at = float("-inf")
-        self._shown: set[tuple[str, str]] = set()
+        self._shown: frozenset[tuple[str, str]] = _NONE
         self.denied = False
         """There is no permission to list events."""
         self.failed = False
@@ -69,6 +72,6 @@ class PodEvents:
     def _show(self, events: Sequence[PodEvent]) -> None:
         for event in events:
             if (key := (event.reason, event.message)) not in self._shown:
-                self._shown.add(key)
+                self._shown |= {key}
                 level = "warning" if event.kind == "Warning" else "info"
                 self._say(level, f"Kubernetes event {event.reason}: {event.message}")

@@ -29,6 +29,8 @@ class PodRunLog:
     :param watch: its ``logs`` were fixed when the pod was created, so that another triggerer makes equal records.
     """
 
+    __slots__ = ("_log", "_observer", "_run_log", "_settings", "_task_log", "_watch")
+
     def __init__(
         self, watch: PodWatch, settings: Settings, task_log: TaskLog, observer: PodObserver | None = None
     ) -> None:

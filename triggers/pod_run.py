@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -25,6 +24,7 @@ from asyncrun.model.pod_outcome import Decision, decide, ended_apart, gave_up, n
 from asyncrun.model.pod_watch import PodWatch
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.deadline import Deadline
+from asyncrun.triggers.leaving import Leaving
 from asyncrun.triggers.metrics.endings import pod_endings
 from asyncrun.triggers.opening import open_patiently
 from asyncrun.triggers.pod_events import PodEvents
@@ -53,6 +53,30 @@ class PodRun:
     :param clock: seconds since the epoch; the deadlines are in that time.
     """
 
+    __slots__ = (
+        "_access",
+        "_apart",
+        "_clock",
+        "_doubt_is_said",
+        "_ended_at",
+        "_error",
+        "_events",
+        "_gone",
+        "_known_at",
+        "_log",
+        "_observer",
+        "_pod",
+        "_settings",
+        "_stack",
+        "_start",
+        "_stopping",
+        "_subscription",
+        "_task_log",
+        "_was_seen_alive",
+        "_was_started",
+        "_watch",
+    )
+
     def __init__(
         self,
         watch: PodWatch,
@@ -63,7 +87,7 @@ class PodRun:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._watch, self._settings, self._task_log, self._clock = watch, settings, task_log, clock
-        self._stack = AsyncExitStack()
+        self._stack = Leaving()
         self._log = PodRunLog(watch, settings, task_log, observer)
         self._observer = observer
         self._start = PodStart(watch, task_log.say, clock)
@@ -85,7 +109,7 @@ class PodRun:
 
     async def __aenter__(self) -> Self:
         await self._stack.__aenter__()
-        self._stack.push_async_callback(self._log.close)
+        self._stack.callback(self._log.close)
         return self
 
     async def __aexit__(
@@ -136,16 +160,25 @@ class PodRun:
         """
         await self._stopping.delete(reason)
 
+    async def stop_at_deadline(self, reason: str) -> None:
+        """See ``deadline.Ending``."""
+        await self._stopping.at_deadline(reason)
+
+    def say(self, level: str, text: str) -> None:
+        """See ``deadline.Ending``."""
+        self._task_log.say(level, text)
+
+    def patience(self) -> float:
+        """See ``deadline.Ending``."""
+        return self._stopping.patience(self._pod)
+
     # -- until the end is known ----------------------------------------------------------------------------------------
 
     async def _outcome(self) -> Outcome:
         loop = asyncio.get_running_loop()
         left = None if self._watch.deadline is None else max(0.0, self._watch.deadline - self._clock())
         due = None if left is None else loop.time() + left
-        deadline = Deadline(
-            due, self._watch.deadline_reason, self._stopping.at_deadline, self._task_log.say,
-            lambda: self._stopping.patience(self._pod), outage=self._settings.access_grace,
-        )  # fmt: skip
+        deadline = Deadline(due, self._watch.deadline_reason, self, outage=self._settings.access_grace)
         try:
             self._access = await open_patiently(
                 self._stack, partial(open_kube, self._watch.target, self._settings), self._settings,

@@ -20,6 +20,18 @@ class PodStart:
     :param clock: seconds since the epoch.
     """
 
+    __slots__ = (
+        "_clock",
+        "_events_at",
+        "_is_hopeless",
+        "_not_before",
+        "_say",
+        "_scheduled_at",
+        "_watch",
+        "started",
+        "trouble",
+    )
+
     def __init__(self, watch: PodWatch, say: Callable[[str, str], None], clock: Callable[[], float]) -> None:
         self._watch, self._say, self._clock = watch, say, clock
         self.started = False

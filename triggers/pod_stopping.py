@@ -25,6 +25,8 @@ class PodStopping:
     :param say: writes a line of ours (level, message) into the task log.
     """
 
+    __slots__ = ("_refusal_is_said", "_say", "_settings", "_watch")
+
     def __init__(self, watch: PodWatch, settings: Settings, say: Callable[[str, str], None]) -> None:
         self._watch, self._settings, self._say = watch, settings, say
         self._refusal_is_said = False

@@ -77,6 +77,7 @@ class _Slot(Generic[S]):
         self.stopping = False
         self.restarts = 0
         self.crashes_in_a_row = 0
+        self._leave = self.leave  # one for all subscriptions
 
     @property
     def over(self) -> bool:
@@ -87,7 +88,7 @@ class _Slot(Generic[S]):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-        subscription = Subscription(self.watcher.open(ident), self.leave)
+        subscription = Subscription(self.watcher.open(ident), self._leave)
         self.subscriptions.add(subscription)
         return subscription
 

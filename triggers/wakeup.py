@@ -14,6 +14,8 @@ class Wakeup:
     only wakes the waiter.
     """
 
+    __slots__ = ("_is_set", "_waiter")
+
     def __init__(self) -> None:
         self._is_set = False
         self._waiter: asyncio.Future[None] | None = None

@@ -6,8 +6,9 @@ Lifetime: see ``clients.shared``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Hashable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 from asyncrun.clients.api import AwsAccess, EcsApi, LogsApi
 from asyncrun.clients.calling import Calls
@@ -16,13 +17,14 @@ from asyncrun.clients.ecs import Ecs
 from asyncrun.clients.logs import Logs
 from asyncrun.clients.per_loop import PerLoop
 from asyncrun.clients.rotation import Rotation
-from asyncrun.clients.shared import SharedWay, close_every, enter
+from asyncrun.clients.shared import Opening, SharedWay, close_every, entered
 from asyncrun.model.refs import AwsTarget
 from asyncrun.model.settings import Settings
 
 
-@asynccontextmanager
-async def open_aws(target: AwsTarget, settings: Settings, *, account: str | None = None) -> AsyncIterator[AwsAccess]:
+def open_aws(
+    target: AwsTarget, settings: Settings, *, account: str | None = None
+) -> AbstractAsyncContextManager[AwsAccess]:
     """
     AWS as this target reaches it. Shared: all who open an equal target in one event loop get the same object.
 
@@ -32,15 +34,15 @@ async def open_aws(target: AwsTarget, settings: Settings, *, account: str | None
         the first answer on that names it (``clients.accounts``).
     :raises RemoteError: the connection cannot be resolved, or the client cannot be made; says who must act.
     """
+    return Opening(partial(_opened, target, settings, account))
+
+
+async def _opened(target: AwsTarget, settings: Settings, account: str | None) -> Shared:
     key = target_hash(target)
-    shared = enter(_registry, key, lambda: Shared(target, settings, key))
-    try:
-        await shared.ready()
-        if account:
-            shared.suppose_account(account)
-        yield shared
-    finally:
-        shared.leave()
+    shared = await entered(_registry, key, lambda: Shared(target, settings, key))
+    if account:
+        shared.suppose_account(account)
+    return shared
 
 
 async def close_all() -> None:
@@ -69,6 +71,7 @@ class Shared(SharedWay):
         self._target = target
         self._calls = Calls(rotation, settings, identity)
         self._ecs = Ecs(self._calls, ("ecs", identity))
+        self._logs: dict[str, Logs] = {}
 
     def __repr__(self) -> str:
         return f"<AwsAccess {self._target.conn_id!r} {self._target.region_name or ''} users={self.users}>"
@@ -91,7 +94,9 @@ class Shared(SharedWay):
     def logs(self, region: str | None = None) -> LogsApi:
         """CloudWatch Logs in that region, or the target's."""
         where = region or self.region
-        return Logs(self._calls, ("logs", self._identity, where), where)
+        if where not in self._logs:
+            self._logs[where] = Logs(self._calls, ("logs", self._identity, where), where)
+        return self._logs[where]
 
     def suppose_account(self, account: str) -> None:
         """Somebody expects the calls to be made in that account: believed until AWS tells."""

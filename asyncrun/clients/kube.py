@@ -6,8 +6,9 @@ Lifetime: see ``clients.shared``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Hashable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 from asyncrun.clients.kube_api import KubeAccess, PodsApi, SidecarDefaults
 from asyncrun.clients.kube_calls import KubeCalls
@@ -17,13 +18,12 @@ from asyncrun.clients.kube_resolving import kube_hash
 from asyncrun.clients.kube_wire import KubeGeneration, open_kube_generation
 from asyncrun.clients.per_loop import PerLoop
 from asyncrun.clients.rotation import LOOKUP_LIMIT, Rotating
-from asyncrun.clients.shared import SharedWay, close_every, enter
+from asyncrun.clients.shared import Opening, SharedWay, close_every, entered
 from asyncrun.model.refs import KubeTarget
 from asyncrun.model.settings import Settings
 
 
-@asynccontextmanager
-async def open_kube(target: KubeTarget, settings: Settings) -> AsyncIterator[KubeAccess]:
+def open_kube(target: KubeTarget, settings: Settings) -> AbstractAsyncContextManager[KubeAccess]:
     """
     Kubernetes as this target reaches it. Shared: all who open an equal target in one event loop get the same object.
 
@@ -31,13 +31,12 @@ async def open_kube(target: KubeTarget, settings: Settings) -> AsyncIterator[Kub
     :param settings: rates and times; those of the first opener count.
     :raises RemoteError: the connection cannot be resolved; says who must act.
     """
+    return Opening(partial(_opened, target, settings))
+
+
+async def _opened(target: KubeTarget, settings: Settings) -> SharedKube:
     key = kube_hash(target)
-    shared = enter(_registry, key, lambda: SharedKube(target, settings, key))
-    try:
-        await shared.ready()
-        yield shared
-    finally:
-        shared.leave()
+    return await entered(_registry, key, lambda: SharedKube(target, settings, key))
 
 
 async def close_all_kube() -> None:

@@ -9,7 +9,7 @@ budget first, and never blocks the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -65,7 +65,7 @@ class WatchStream(Protocol):
 class LogStream(Protocol):
     """An open log."""
 
-    async def chunk(self) -> bytes:
+    def chunk(self) -> Awaitable[bytes]:
         """
         Wait for the next bytes; empty at the clean end, which does not mean that the container ended.
 

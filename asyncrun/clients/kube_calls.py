@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -68,6 +67,8 @@ class Answer:
 
     :param lease: keeps its session open.
     """
+
+    __slots__ = ("_lease", "call", "generation", "response")
 
     def __init__(self, response: Any, generation: KubeGeneration, call: KubeCall, lease: Lease) -> None:
         self.response, self.generation, self.call = response, generation, call
@@ -135,13 +136,15 @@ class KubeCalls:
 
         :raises AsyncrunError: see ``asyncrun.clients.kube_faults``.
         """
-        async with self.answered(request) as answer:
+        answer = await self.answer(request)
+        try:
             return await answer.read()
+        finally:
+            answer.end()
 
-    @asynccontextmanager
-    async def answered(self, request: Request) -> AsyncIterator[Answer]:
+    async def answer(self, request: Request) -> Answer:
         """
-        The answer, while the block runs.
+        The answer, for whoever ends it.
 
         :raises AsyncrunError: it is an error answer; see ``asyncrun.clients.kube_faults``.
         """
@@ -153,12 +156,10 @@ class KubeCalls:
             answer = await self._sent(request)
         if answer.response.status >= 300:
             raise await self._refusal(answer, request)
-        try:
-            if answer.response.content_type == "text/html":
-                raise page(answer.response.status, answer.call)
-            yield answer
-        finally:
+        if answer.response.content_type == "text/html":
             answer.end()
+            raise page(answer.response.status, answer.call)
+        return answer
 
     async def _sent(self, request: Request) -> Answer:
         bucket = self._bucket(request)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from asyncrun.clients.budget import Group
 from asyncrun.clients.kube_api import LogStream, PodPage, WatchStream
 from asyncrun.clients.kube_calls import KubeCalls, Request, path_of
 from asyncrun.clients.kube_faults import malformed, names_another
-from asyncrun.clients.kube_streams import Following, Watching
+from asyncrun.clients.kube_streams import Following, Listening, Watching
 from asyncrun.clients.kube_wording import KubeCall
 from asyncrun.model.errors import MalformedAnswer, NotFound, RequestRefused
 from asyncrun.model.pod import Pod, PodEvent, read_pod
@@ -108,10 +108,9 @@ class Pods:
                 unreadable[_uid_of(item, request.call)] = error
         return PodPage(pods, unreadable, found.metadata.resource_version, found.metadata.next_page)
 
-    @asynccontextmanager
-    async def watch(
+    def watch(
         self, *, label_selector: str, resource_version: str, seconds: float, silence: float
-    ) -> AsyncIterator[WatchStream]:
+    ) -> AbstractAsyncContextManager[WatchStream]:
         """See ``PodsApi``."""
         query = {
             "watch": "true",
@@ -122,8 +121,7 @@ class Pods:
         }
         request = self._request("watch", "GET", query=query)
         request = msgspec.structs.replace(request, stream=True, silence=silence)
-        async with self._calls.answered(request) as answer:
-            yield Watching(answer)
+        return Listening(self._calls, request, Watching)
 
     async def patch(self, name: str, body: Mapping[str, Any]) -> Pod:
         """See ``PodsApi``."""
@@ -144,8 +142,7 @@ class Pods:
             if not names_another(error):
                 raise
 
-    @asynccontextmanager
-    async def log(
+    def log(
         self,
         name: str,
         container: str,
@@ -154,7 +151,7 @@ class Pods:
         silence: float,
         since: str = "",
         previous: bool = False,
-    ) -> AsyncIterator[LogStream]:
+    ) -> AbstractAsyncContextManager[LogStream]:
         """See ``PodsApi``."""
         query = {"container": container, "timestamps": "true"}
         query |= {"follow": "true"} if follow else {}
@@ -169,8 +166,7 @@ class Pods:
             stream=True,
             group=Group.KUBE_LOGS if follow else Group.KUBE_LOG_READS,
         )
-        async with self._calls.answered(request) as answer:
-            yield Following(answer)
+        return Listening(self._calls, request, Following)
 
     async def events(self, name: str, uid: str) -> Sequence[PodEvent]:
         """See ``PodsApi``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from asyncrun.model.errors import MalformedAnswer
 STOPPED = "STOPPED"
 
 
-class EcsContainerState(msgspec.Struct, frozen=True, kw_only=True):
+class EcsContainerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     One container of an ECS task.
 
@@ -27,7 +28,7 @@ class EcsContainerState(msgspec.Struct, frozen=True, kw_only=True):
     runtime_id: str | None = None
 
 
-class EcsTaskState(msgspec.Struct, frozen=True, kw_only=True):
+class EcsTaskState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     One ECS task at one moment. Times are seconds since the epoch.
 
@@ -64,10 +65,10 @@ def parse_task(raw: Any) -> EcsTaskState:
         return EcsTaskState(
             arn=_text(raw, "taskArn", required=True),
             version=int(raw.get("version") or 0),
-            status=_text(raw, "lastStatus", required=True),
-            desired_status=_text(raw, "desiredStatus"),
-            definition_arn=_text(raw, "taskDefinitionArn"),
-            stop_code=_text(raw, "stopCode"),
+            status=_common(raw, "lastStatus", required=True),
+            desired_status=_common(raw, "desiredStatus"),
+            definition_arn=_common(raw, "taskDefinitionArn"),
+            stop_code=_common(raw, "stopCode"),
             stopped_reason=_text(raw, "stoppedReason"),
             containers=tuple(_container(one) for one in raw.get("containers") or ()),
             created_at=_time(raw, "createdAt"),
@@ -87,8 +88,8 @@ def parse_task(raw: Any) -> EcsTaskState:
 def _container(raw: Mapping[str, Any]) -> EcsContainerState:
     exit_code = raw.get("exitCode")
     return EcsContainerState(
-        name=_text(raw, "name", required=True),
-        status=_text(raw, "lastStatus"),
+        name=_common(raw, "name", required=True),
+        status=_common(raw, "lastStatus"),
         exit_code=None if exit_code is None else int(exit_code),
         reason=_text(raw, "reason"),
         runtime_id=_text(raw, "runtimeId") or None,
@@ -102,6 +103,11 @@ def _text(raw: Mapping[str, Any], key: str, *, required: bool = False) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{key} is {value!r}, not text")
     return value
+
+
+def _common(raw: Mapping[str, Any], key: str, *, required: bool = False) -> str:
+    """A text that many tasks have alike: one for all of them in memory."""
+    return sys.intern(_text(raw, key, required=required))
 
 
 def _time(raw: Mapping[str, Any], key: str) -> float | None:

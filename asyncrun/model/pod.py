@@ -14,8 +14,12 @@ import msgspec
 from asyncrun.model.errors import MalformedAnswer
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """JSON of the Kubernetes API, which leaves out what is empty: unknown fields are ignored, missing have defaults."""
+class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """
+    JSON of the Kubernetes API, which leaves out what is empty: unknown fields are ignored, missing have defaults.
+
+    What JSON makes has no cycles, so the garbage collector need not look at it (``gc=False``).
+    """
 
 
 BASE_HAS_ENDED = "asyncrun/base-has-ended"

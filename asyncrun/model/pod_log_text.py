@@ -55,6 +55,8 @@ class PodLogText:
     :param keep: bytes of a line that are kept; the rest is only counted, so memory is bounded.
     """
 
+    __slots__ = ("_keep", "_open", "_second", "_second_ns", "_size")
+
     def __init__(self, keep: int) -> None:
         self._keep = keep + _LONGEST_STAMP
         self._open = bytearray()

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from asyncrun.clients.accounts import account_in
 from asyncrun.clients.credentials import _prepared
 from asyncrun.clients.faults import sdk_errors
 from asyncrun.clients.parsing import read_cheaply
+from asyncrun.model.ecs import parse_task
 from benchmarks.standin import Options, StandIn, TaskSpec
 
 
@@ -51,12 +53,36 @@ async def _answers(url: str, service: str, operation: str, **arguments: Any) -> 
     return found[0], found[1]
 
 
-async def test_tasks_are_read_as_the_sdk_reads_them(standin: StandIn) -> None:
-    arns = [task["arn"] for task in standin.create(3, TaskSpec(lifetime=60))]
-    ours, sdks = await _answers(standin.url, "ecs", "describe_tasks", tasks=[*arns, arns[0][:-4] + "0000"])
-    assert ours == sdks
-    assert len(ours["tasks"]) == 3
+async def test_of_tasks_what_we_use_is_read_as_the_sdk_reads_it(standin: StandIn) -> None:
+    arns = [task["arn"] for task in standin.create(2, TaskSpec(lifetime=60))]
+    arns += [task["arn"] for task in standin.create(2, TaskSpec(lifetime=0, exit_codes=(7,)))]
+    sdks, ours = await _answers(standin.url, "ecs", "describe_tasks", tasks=[*arns, arns[0][:-4] + "0000"])
+    assert [parse_task(one) for one in ours["tasks"]] == [parse_task(one) for one in sdks["tasks"]]
+    assert [one.stopped_reason != "" for one in map(parse_task, ours["tasks"])] == [False, False, True, True]
+    assert account_in(ours) == account_in(sdks) is not None
+    assert ours["failures"] == sdks["failures"]
     assert [one["reason"] for one in ours["failures"]] == ["MISSING"]
+
+
+async def test_what_we_do_not_use_of_a_task_is_not_read(standin: StandIn) -> None:
+    arn = standin.create(1, TaskSpec(lifetime=60))[0]["arn"]
+    sdks, ours = await _answers(standin.url, "ecs", "describe_tasks", tasks=[arn])
+    assert len(repr(ours)) < len(repr(sdks)) / 5
+    assert "overrides" in sdks["tasks"][0]
+    assert "overrides" not in ours["tasks"][0]
+
+
+@pytest.mark.parametrize("odd", [{"containers": "none"}, {"containers": [None]}, "no task", None, 7])
+async def test_a_task_of_another_form_is_no_other_tasks_trouble(odd: Any) -> None:
+    good = {"taskArn": "arn:aws:ecs:us-east-1:123456789012:task/c/1", "version": 3, "lastStatus": "RUNNING"}
+    body = json.dumps({"tasks": [good, odd], "failures": [], "more": 1}).encode()
+    response: dict[str, Any] = {"status_code": 200, "body": body}
+    async with _client("http://127.0.0.1:9", "ecs", cheap=True) as client:
+        answer: dict[str, Any] = {}
+        await client.meta.events.emit(
+            "before-parse.ecs.DescribeTasks", response_dict=response, customized_response_dict=answer
+        )
+    assert answer["tasks"] == [good, odd]
 
 
 @pytest.mark.parametrize("operation", ["filter_log_events", "get_log_events"])

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 from airflow.triggers.base import TaskSuccessEvent
 
 from asyncrun.model.refs import RUN_XCOM_KEY
+from asyncrun.triggers import warming
 from asyncrun.triggers.background import finish_all
 from asyncrun.triggers.ecs import EcsTaskTrigger, run_inline
+from asyncrun.triggers.heap import Heap
+from asyncrun.triggers.kill import TaskId
 from tests.support.lab import Lab, container, logging_to
 from tests.support.supervisor import supervised
 from tests.support.triggers import event_of, trigger
@@ -56,3 +61,25 @@ async def test_a_worker_does_not_ask(lab: Lab, task_log: TaskLogReader, monkeypa
     async with supervised(monkeypatch) as airflow:
         await run_inline(with_task_instance(arn))
         assert airflow.asked == []
+
+
+@pytest.fixture
+def heap(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heap]:
+    made = Heap()
+    monkeypatch.setattr(warming, "heap", made)
+    yield made
+    made.release()
+
+
+@pytest.mark.parametrize(("process", "setting", "frozen"), [("client", "on", True), ("client", "off", False),
+                                                            ("", "on", False)])  # fmt: skip
+async def test_the_triggerers_heap_is_kept_from_full_collections_unless_that_is_off(
+    process: str, setting: str, frozen: bool, settings: pytest.MonkeyPatch, heap: Heap
+) -> None:
+    settings.setenv("_AIRFLOW_PROCESS_CONTEXT", process)
+    settings.setenv("AIRFLOW__ASYNCRUN__FREEZE_HEAP", setting)
+    for number in range(3):
+        warming.warm_up(TaskId(dag_id="d", run_id="r", task_id="t", map_index=-1, ti_id=f"{number}"))
+    assert gc.get_freeze_count() == 0, "not in the first step of a trigger"
+    await finish_all()
+    assert (gc.get_freeze_count() > 10_000) == frozen

@@ -6,8 +6,8 @@ import asyncio
 import contextvars
 import logging
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from types import TracebackType
 
 from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.settings import Settings
@@ -28,25 +28,28 @@ class Reporter:
         self._ledger: Ledger | None = None
         self._complained = False
 
-    @contextmanager
-    def needed(self, settings: Settings) -> Iterator[None]:
+    def needed(self, settings: Settings) -> _Needed:
         """
         A trigger that lives as long: metrics are sent every ``metrics_interval``, and when the last one has left.
 
         Never waits.
         """
+        return _Needed(self, settings)
+
+    def enter(self, settings: Settings) -> None:
+        """For the blocks of ``needed``."""
         self._users += 1
         self._nobody.clear()
         if not self._is_off and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(
                 self._run(settings.metrics_interval), name="asyncrun metrics", context=contextvars.Context()
             )
-        try:
-            yield
-        finally:
-            self._users -= 1
-            if not self._users:
-                self._nobody.set()
+
+    def leave(self) -> None:
+        """For the blocks of ``needed``."""
+        self._users -= 1
+        if not self._users:
+            self._nobody.set()
 
     async def finish(self) -> None:
         """Wait for the last sending, when the last trigger has left."""
@@ -72,6 +75,21 @@ class Reporter:
         with suppress(TimeoutError):
             async with asyncio.timeout(interval):
                 await self._nobody.wait()
+
+
+class _Needed:
+    """A block of ``needed``."""
+
+    __slots__ = ("_reporter", "_settings")
+
+    def __init__(self, reporter: Reporter, settings: Settings) -> None:
+        self._reporter, self._settings = reporter, settings
+
+    def __enter__(self) -> None:
+        self._reporter.enter(self._settings)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._reporter.leave()
 
 
 def _open_ledger() -> Ledger | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import TracebackType
-from typing import Generic, Self
+from typing import Any, Generic, Self
 
 from asyncrun.triggers.wakeup import Wakeup, is_due
 from asyncrun.triggers.watch.feed import Feed
@@ -25,6 +24,8 @@ class Subscription(Generic[S]):
     have returned.
     """
 
+    __slots__ = ("_closed", "_leave", "_remark", "_sequence", "_told", "_waits", "_wakeup", "feed")
+
     def __init__(self, feed: Feed[S], leave: Callable[[Subscription[S]], None]) -> None:
         self.feed, self._leave = feed, leave
         self._sequence = 0
@@ -33,7 +34,7 @@ class Subscription(Generic[S]):
         self._wakeup = Wakeup()
         self._waits = False
         self._closed = False
-        feed.listeners.add(self)
+        feed.listeners.append(self)
 
     @property
     def ident(self) -> str:
@@ -97,27 +98,19 @@ class Subscription(Generic[S]):
         """Look at the feed again; called by the feed."""
         self._wakeup.set()
 
-    @contextmanager
-    def listening(self, hear: Callable[[], None]) -> Iterator[None]:
+    def listening(self, hear: Callable[[], None]) -> Listening:
         """
         Beside whoever waits in ``news()``: inside, ``hear`` is called soon after each change, and once now.
 
         :param hear: looks at ``latest``; must not block, nor raise.
         """
-        listener = _Listener(hear)
-        self.feed.listeners.add(listener)
-        listener.wake()
-        try:
-            yield
-        finally:
-            self.feed.listeners.discard(listener)
-            listener.over = True
+        return Listening(self.feed, hear)
 
     def close(self) -> None:
         """Leave; whoever waits in ``news()`` is told by ``SubscriptionClosed``. May be called again."""
         if not self._closed:
             self._closed = True
-            self.feed.listeners.discard(self)
+            self.feed.listeners.remove(self)
             self._leave(self)
             self.wake()
 
@@ -128,12 +121,22 @@ class Subscription(Generic[S]):
         self.close()
 
 
-class _Listener:
-    """Calls back, once for any number of changes in one step of the event loop."""
+class Listening:
+    """Calls back inside of its block, once for any number of changes in one step of the event loop."""
 
-    def __init__(self, hear: Callable[[], None]) -> None:
-        self._hear = hear
-        self._called = self.over = False
+    __slots__ = ("_called", "_feed", "_hear", "_over")
+
+    def __init__(self, feed: Feed[Any], hear: Callable[[], None]) -> None:
+        self._feed, self._hear = feed, hear
+        self._called = self._over = False
+
+    def __enter__(self) -> None:
+        self._feed.listeners.append(self)
+        self.wake()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._feed.listeners.remove(self)
+        self._over = True
 
     def wake(self) -> None:
         if not self._called:
@@ -142,5 +145,5 @@ class _Listener:
 
     def _call(self) -> None:
         self._called = False
-        if not self.over:
+        if not self._over:
             self._hear()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
-from tests.triggers.pods.followed_run import Run
+from asyncrun.triggers.logs.pods.follower import ContainerFollower
+from asyncrun.triggers.logs.pods.instances import Instance
+from asyncrun.triggers.logs.pods.quiet import Quiet
+from asyncrun.triggers.logs.pods.reading import Reader
+from tests.triggers.pods.followed_run import Run, written
 from tests.triggers.pods.log_lines import Cut, now, stamp_at
 from tests.triggers.pods.log_server import LogServer
 
@@ -173,3 +178,34 @@ async def test_a_container_that_never_writes_holds_up_nobody() -> None:
             server.write(f"line {number}", "main")
             await asyncio.sleep(0.5)
             assert len(run.lines) >= number
+
+
+async def test_what_has_followed_a_log_is_freed_without_the_garbage_collector() -> None:
+    """A thousand that end together would else be a garbage collection, which stops every trigger."""
+
+    def parts() -> list[object]:
+        # Not isinstance: lazy modules of others import themselves when asked for their class.
+        return [one for one in gc.get_objects() if type(one) in {ContainerFollower, Reader, Quiet, Instance}]
+
+    gc.collect()
+    gc.disable()
+    others = parts()  # of other tests
+
+    def followers() -> list[object]:
+        return [one for one in parts() if not any(one is other for other in others)]
+
+    try:
+        server = LogServer()
+        async with Run(server) as run:
+            server.start()
+            await written(server)
+            assert len(followers()) == 4
+            server.finish()
+            await run.end()
+        async with Run(LogServer()) as cut_short:
+            cut_short.server.start()
+            await written(cut_short.server)
+        await asyncio.sleep(1)
+        assert followers() == []
+    finally:
+        gc.enable()

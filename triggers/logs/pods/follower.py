@@ -39,6 +39,22 @@ class ContainerFollower:
     :param container: its name.
     """
 
+    __slots__ = (
+        "_container",
+        "_failures",
+        "_host",
+        "_idle",
+        "_is_stale",
+        "_may_restart",
+        "_news",
+        "_reader",
+        "_settings",
+        "_slot",
+        "instances",
+        "missed",
+        "readable",
+    )
+
     def __init__(self, host: Host, container: str) -> None:
         self._host, self._container, self._settings = host, container, host.settings
         self.instances = Instances(container)
@@ -82,6 +98,7 @@ class ContainerFollower:
                     await self._read_on(instance)
         finally:
             self._leave()
+            self._reader.end()
             self._host.answered(self._container)
             self._host.changed()
 

@@ -64,6 +64,8 @@ class Instances:
     :param container: its name.
     """
 
+    __slots__ = ("_all", "_name", "gone", "over")
+
     def __init__(self, container: str) -> None:
         self._name = container
         self._all: list[Instance] = []

@@ -50,6 +50,8 @@ class Intake:
     :param limit: ``log_line_limit``.
     """
 
+    __slots__ = ("_container", "_instance", "_limit", "_place", "_stamp", "_text", "lost", "trouble", "words")
+
     def __init__(self, instance: Instance, before: Instance | None, container: str, limit: int) -> None:
         self._instance, self._container, self._limit = instance, container, limit
         self._text = PodLogText(kept_bytes(limit))

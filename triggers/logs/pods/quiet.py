@@ -25,6 +25,8 @@ class Quiet:
     :param may_settle: asked before; no: the wait begins anew.
     """
 
+    __slots__ = ("_may_settle", "_open", "_seconds", "_settle", "_since", "_timer")
+
     def __init__(self, seconds: float, settle: Callable[[], None], may_settle: Callable[[], bool]) -> None:
         self._seconds, self._settle, self._may_settle = seconds, settle, may_settle
         self._open = False
@@ -58,6 +60,11 @@ class Quiet:
             self._timer.cancel()
             self._timer = None
 
+    def end(self) -> None:
+        """It will not be used again: what it calls refers to it, and such cycles only the garbage collector frees."""
+        self.stop()
+        self._settle, self._may_settle = _nothing, _never
+
     def _start(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_at(loop.time() + seconds, self._fire)
@@ -75,3 +82,11 @@ class Quiet:
         else:
             self.settled()
             self._settle()
+
+
+def _nothing() -> None:
+    pass
+
+
+def _never() -> bool:
+    return False

@@ -97,6 +97,19 @@ class Reader:
     :param container: its name.
     """
 
+    __slots__ = (
+        "_active_at",
+        "_container",
+        "_host",
+        "_intake",
+        "_limit",
+        "_opened",
+        "_quiet",
+        "_settings",
+        "_waiting_since",
+        "at_ms",
+    )
+
     def __init__(self, host: Host, container: str) -> None:
         self._host, self._container, self._settings = host, container, host.settings
         self._intake: Intake | None = None
@@ -181,6 +194,10 @@ class Reader:
         """All lines of the last slot were read: its record goes out."""
         self._quiet.settled()
         self._settle()
+
+    def end(self) -> None:
+        """There will be no further request."""
+        self._quiet.end()
 
     async def _read(self, instance: Instance, intake: Intake, request: Request) -> bool:
         silence = self._settings.pod_log_silence

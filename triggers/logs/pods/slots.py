@@ -27,6 +27,8 @@ class SlotStatistics(msgspec.Struct, frozen=True):
 class Slot:
     """One container's place: ``granted`` or waiting in the queue. Ends with ``close``."""
 
+    __slots__ = ("_owner", "granted", "wake")
+
     def __init__(self, owner: FollowSlots, wake: Callable[[], object]) -> None:
         self._owner, self.wake = owner, wake
         self.granted = False

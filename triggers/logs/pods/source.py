@@ -27,6 +27,7 @@ _STEP_LIMIT = 10.0  # s; for some lines: what cannot be exact is better than wha
 # For a node that is known to be lost, or does not answer about a pod that has ended: it is hardly back within
 # logs_drain_limit, and what a kubelet's restart takes has room in it.
 _DEAD_NODE_LIMIT = 15.0  # s
+_NOBODY: frozenset[str] = frozenset()  # each call makes one of 216 bytes
 
 
 class PodLog:
@@ -40,6 +41,25 @@ class PodLog:
     :param say: writes a line of ours (level, message) into the run's own task log.
     """
 
+    __slots__ = (
+        "_asked",
+        "_broken",
+        "_changed",
+        "_closed",
+        "_endless",
+        "_followers",
+        "_pod",
+        "_rule",
+        "_said",
+        "_say",
+        "_tasks",
+        "pods",
+        "ref",
+        "run_log",
+        "settings",
+        "slots",
+    )
+
     def __init__(
         self,
         pods: PodsApi,
@@ -52,15 +72,15 @@ class PodLog:
         self.pods, self.ref, self.run_log, self.settings = pods, ref, run_log, settings
         self.slots = follow_slots()
         self._say = say
-        self._said: set[str] = set()
+        self._said: frozenset[str] = _NOBODY  # these are empty nearly always
         self._changed = Wakeup()
         self._rule: PodDrainRule | None = None
         self._followers = {name: ContainerFollower(self, name) for name in containers}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._broken: set[str] = set()
+        self._broken: frozenset[str] = _NOBODY
         self._closed = False
-        self._endless: frozenset[str] = frozenset()
-        self._asked: set[str] = set()
+        self._endless: frozenset[str] = _NOBODY
+        self._asked: frozenset[str] = _NOBODY
         self._pod: Pod | None = None
 
     def look(self, pod: Pod) -> None:
@@ -85,7 +105,7 @@ class PodLog:
         it does not, or our own call budget keeps requests waiting; longer while new lines of containers that have
         ended come, and shorter where the node does not answer.
         """
-        began, self._endless = _now(), frozenset(endless)
+        began, self._endless = _now(), frozenset(endless) or _NOBODY
         limit, patience = self.settings.logs_drain_limit, self.settings.logs_outage_limit
         self._rule = PodDrainRule(began, limit=limit, patience=patience, asked=self._asked)
         while True:
@@ -108,22 +128,23 @@ class PodLog:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        self._followers, self._tasks = {}, {}  # which refer to us: such cycles only the garbage collector would free
 
     def say_once(self, level: str, message: str) -> None:
         """For followers: containers of one pod may have the same to say."""
         if message not in self._said:
-            self._said.add(message)
+            self._said |= {message}
             self._say(level, message)
 
     def asked(self, container: str) -> None:
         """For followers."""
-        self._asked.add(container)
+        self._asked |= {container}
         if self._rule is not None:
             self._rule.asked(_now(), container)
 
     def answered(self, container: str) -> None:
         """For followers."""
-        self._asked.discard(container)
+        self._asked = (self._asked - {container}) or _NOBODY
         if self._rule is not None and self._rule.answered(_now(), container):
             self._changed.set()
 
@@ -135,7 +156,7 @@ class PodLog:
 
     def node_failed(self, container: str) -> None:
         """For followers."""
-        self._asked.discard(container)
+        self._asked = (self._asked - {container}) or _NOBODY
         if self._rule is not None:
             limit = self.settings.logs_drain_limit
             if self._pod is not None and self._pod.is_final:
@@ -179,7 +200,7 @@ class PodLog:
             self.say_once(
                 "error", f"A defect of asyncrun while reading this log ({type(error).__name__}): it may be incomplete"
             )
-            self._broken.add(name)
+            self._broken |= {name}
         self._changed.set()
 
     def _is_through(self, name: str) -> bool:
