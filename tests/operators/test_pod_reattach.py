@@ -160,12 +160,12 @@ def test_a_failing_try_leaves_the_pod_of_an_earlier_try_alone_but_a_kill_does_no
     kube: KubeLab, tries: PodTries
 ) -> None:
     defers, died = (operator(kube, FOREVER, deferrable=True, task_id="t") for _ in range(2))
-    ref = tries.dies(died)
+    tries.dies(died)
     with pytest.raises(RuntimeError, match="the API server is away"):
         tries.run(defers, Unwritable)
     assert "deletionTimestamp" not in only(kube)["metadata"]
     defers.on_kill()
-    assert not kube.exists(ref) or "deletionTimestamp" in only(kube)["metadata"]
+    assert all("deletionTimestamp" in pod["metadata"] for pod in pods(kube))  # one look: it may be gone in the next
 
 
 def test_a_replaced_worker_of_the_same_try_stops_what_that_try_launched(kube: KubeLab, tries: PodTries) -> None:
