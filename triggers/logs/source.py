@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -12,6 +13,7 @@ from asyncrun.model.logs import LogLine, level_of
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.cloudwatch import Following, reader_for
 from asyncrun.triggers.logs.drain import Ask, DrainRule, End
+from asyncrun.triggers.logs.merging import Merging
 from asyncrun.triggers.logs.run_log import RunLog
 from asyncrun.triggers.wakeup import Wakeup
 
@@ -90,6 +92,7 @@ class EcsLog:
             reader = reader_for(part.stream.api, part.stream.group, settings, clock=clock)
             self._clock = reader.now  # in AWS's time everything that is compared here is told
             self._followings.append(reader.follow(part.stream.stream, part, since_ms, soon=running))
+        self._merging = Merging([part.stream.container for part in self._parts], self.now_ms(), _now())
 
     def started(self) -> None:
         """The containers were seen to run: streams that do not exist yet are looked for again soon."""
@@ -127,6 +130,7 @@ class EcsLog:
                 final=asked_final and all(part.final for part in alive),
             )
             if decision.ask is Ask.NOTHING:
+                await self._show_the_rest()
                 return self._drained(self._rule, decision.end, self._clock() - began)
             if decision.ask is Ask.WAIT:
                 asked_final = False  # it brought news: what else a driver held back is found by the next one only
@@ -142,6 +146,32 @@ class EcsLog:
         for following in self._followings:
             following.close()
         self._parts, self._followings = [], []  # which refer to us: such cycles only the garbage collector would free
+
+    def show(self, container: str, lines: list[LogLine]) -> None:
+        """For its parts: lines came, to be shown in step with those of the others."""
+        self._run_log.add(self._merging.add(container, lines, _now()))
+
+    def read(self, container: str, to_ms: float) -> None:
+        """For its parts: all was taken that was readable then; infinity: nothing can be read."""
+        if not self._merging.over:
+            self._merging.read(container, to_ms, _now())
+            self._run_log.add(self._merging.ready())
+        self._changed.set()
+
+    def is_full(self, container: str) -> bool:
+        """For its parts: whether no more should be read for now."""
+        return self._run_log.full or self._merging.is_full(container, _now())
+
+    def settle(self, container: str) -> None:
+        """For its parts: what was taken in together was read to its end."""
+        if self._merging.over:  # else some of it is held
+            self._run_log.settle(container)
+
+    async def _show_the_rest(self) -> None:
+        self._merging.end()
+        while lines := self._merging.ready():
+            self._run_log.add(lines)
+            await asyncio.sleep(0)
 
     def say_once(self, level: str, message: str) -> None:
         """For its parts: streams of one group have the same to say."""
@@ -163,10 +193,6 @@ class EcsLog:
     def now_ms(self) -> int:
         """For its parts: AWS's time, milliseconds since the epoch."""
         return int(self._clock() * 1000)
-
-    def changed(self) -> None:
-        """For its parts: a read ended."""
-        self._changed.set()
 
     def _drained(self, rule: DrainRule, end: End | None, waited: float) -> Drained:
         missing = [part for part in self._parts if part.readable and not part.found]
@@ -195,11 +221,10 @@ _UNSURE = {
 class _Part:
     """One container's stream: what its reader tells (a ``Follower``)."""
 
-    __slots__ = ("_owner", "_run_log", "_settled_at_ms", "final", "found", "read_to", "readable", "stream")
+    __slots__ = ("_owner", "_settled_at_ms", "final", "found", "read_to", "readable", "stream")
 
     def __init__(self, owner: EcsLog, stream: LogStream) -> None:
         self._owner, self.stream = owner, stream
-        self._run_log = owner._run_log  # noqa: SLF001 - a part of it
         self.read_to = float("-inf")
         self._settled_at_ms = 0
         self.found = False
@@ -208,7 +233,7 @@ class _Part:
 
     @property
     def full(self) -> bool:
-        return self._run_log.full
+        return self._owner.is_full(self.stream.container)
 
     def events(self, events: Sequence[LogEvent]) -> Iterator[None]:
         now_ms = self._owner.now_ms()
@@ -223,18 +248,18 @@ class _Part:
                 lines.append(line)
                 size += len(line.text)
                 if len(lines) >= _LINES_AT_ONCE or size >= _SIZE_AT_ONCE:
-                    self._run_log.add(lines)
+                    self._owner.show(self.stream.container, lines)
                     lines, size = [], 0
                     yield
-        self._run_log.add(lines)
+        self._owner.show(self.stream.container, lines)
 
     def read(self, began_ms: int, *, final: bool) -> None:
         self.read_to = began_ms / 1000
         self.final = self.final or final
         # Not sooner: the next page may go on with the same batch, and what is joined must not depend on pages.
         if began_ms >= self._settled_at_ms:
-            self._run_log.settle(self.stream.container)
-        self._owner.changed()
+            self._owner.settle(self.stream.container)
+        self._owner.read(self.stream.container, began_ms)
 
     def exists(self) -> None:
         self.found = True
@@ -244,7 +269,7 @@ class _Part:
 
     def unreadable(self) -> None:
         self.readable = False
-        self._owner.changed()
+        self._owner.read(self.stream.container, float("inf"))
 
     def say(self, level: str, message: str) -> None:
         self._owner.say_once(level, message)
@@ -266,6 +291,10 @@ def lines_of(event: LogEvent, container: str) -> Iterator[LogLine]:
         level = level or level_of(text)
         yield LogLine(event.time_ms, container, level, text, event.ingested_ms)
         first = last + 1
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _end_of(message: str) -> int:
