@@ -86,7 +86,8 @@ def _specs(load: Load) -> list[TaskSpec]:
     return [spec for count, spec in load.groups for _ in range(count)]
 
 
-def _our_task(task: Mapping[str, Any], load: Load) -> tuple[str, dict[str, Any]]:
+def our_task(task: Mapping[str, Any], *, push_result: bool = False) -> tuple[str, dict[str, Any]]:
+    """Our trigger of that ECS task, as the operator makes it: class path and arguments."""
     from asyncrun.model.ecs_watch import EcsTaskWatch
     from asyncrun.model.refs import AwsTarget, EcsTaskRef
 
@@ -96,7 +97,7 @@ def _our_task(task: Mapping[str, Any], load: Load) -> tuple[str, dict[str, Any]]
         launched_at=time.time(),
         ref=EcsTaskRef(cluster=task["cluster"], task_arn=task["arn"]),
         end_in_triggerer=True,
-        push_result=load.push_result,
+        push_result=push_result,
     )
     return "asyncrun.triggers.ecs.EcsTaskTrigger", {"watch": watch.to_dict()}
 
@@ -125,7 +126,7 @@ def _upstreams_pod(pod: Mapping[str, Any], load: Load) -> tuple[str, dict[str, A
 
 
 _TRIGGERS: dict[tuple[str, str], Callable[[Mapping[str, Any], Load], tuple[str, dict[str, Any]]]] = {
-    ("ecs", "ours"): _our_task,
+    ("ecs", "ours"): lambda task, load: our_task(task, push_result=load.push_result),
     ("ecs", "upstream"): _upstreams_task,
     ("pods", "ours"): _our_pod,
     ("pods", "upstream"): _upstreams_pod,

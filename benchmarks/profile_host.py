@@ -15,6 +15,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from benchmarks import pods
+from benchmarks.handover import our_task
 from benchmarks.standin import Control, TaskSpec
 from benchmarks.supervisor import BenchSupervisor
 
@@ -146,7 +147,7 @@ def _made(play: _Play, first: int, count: int, lifetime: float) -> Iterator[Made
         if not lines:
             _register_without_log(play.address)
         tasks = Control(play.address).create(count, spec)
-        yield from _evenly(play, map(_ecs, tasks), count, stagger)
+        yield from _evenly(play, map(our_task, tasks), count, stagger)
     else:
         sleep = ("benchmarks.profile_host.Sleep", {"seconds": lifetime + stagger})
         yield from _evenly(play, itertools.repeat(sleep, count), count, stagger)
@@ -178,20 +179,6 @@ def _register_without_log(address: str) -> None:
     request = urllib.request.Request(address, data=json.dumps(body).encode(), headers=headers)
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
         answer.read()
-
-
-def _ecs(task: dict[str, Any]) -> Made:
-    from asyncrun.model.ecs_watch import EcsTaskWatch
-    from asyncrun.model.refs import AwsTarget, EcsTaskRef
-
-    watch = EcsTaskWatch(
-        target=AwsTarget(conn_id=None, region_name="us-east-1"),
-        deferred_at=time.time(),
-        launched_at=time.time(),
-        ref=EcsTaskRef(cluster=task["cluster"], task_arn=task["arn"]),
-        end_in_triggerer=True,
-    )
-    return "asyncrun.triggers.ecs.EcsTaskTrigger", {"watch": watch.to_dict()}
 
 
 if __name__ == "__main__":

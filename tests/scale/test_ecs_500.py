@@ -12,6 +12,7 @@ from asyncrun.model.settings import Settings
 from benchmarks.analysis import Figures, figures
 from benchmarks.runner import Load, measure
 from benchmarks.standin import Options, StandIn, TaskSpec
+from tests.scale.judged import assert_all_ended_right, assert_every_line_once_and_in_order
 
 _SLACK = 1  # calls; a bucket may start with one saved up
 
@@ -26,19 +27,6 @@ def _measured(good: int, bad: int, lifetime: float, options: Options | None = No
     return found
 
 
-def _assert_all_ended_right(found: Figures, good: int, bad: int) -> None:
-    assert found.wrong == []
-    assert found.verdicts == {"succeeded": good} | ({"failed 3": bad} if bad else {})
-    assert found.complete
-
-
-def _assert_every_line_once_and_in_order(found: Figures, lines: int) -> None:
-    assert found.lines.examples == []
-    assert (found.lines.written, found.lines.arrived) == (lines, lines)
-    assert (found.lines.lost, found.lines.doubled, found.lines.disordered) == (0, 0, 0)
-    assert (found.lines.homeless, found.lines.elsewhere) == (0, 0), "lines outside of their task's log"
-
-
 def _assert_within_budget(found: Figures) -> None:
     settings = Settings()
     ecs = found.most_in_5s["DescribeTasks"]
@@ -50,8 +38,8 @@ def _assert_within_budget(found: Figures) -> None:
 
 def test_a_few_runs_end_right_with_every_line() -> None:
     found = _measured(18, 2, 6.0, limit=60.0, settle=2.0, settings={"logs_quiet_period": "4"})
-    _assert_all_ended_right(found, 18, 2)
-    _assert_every_line_once_and_in_order(found, 20 * 6)
+    assert_all_ended_right(found, succeeded=18, failed_3=2)
+    assert_every_line_once_and_in_order(found, 20 * 6)
     _assert_within_budget(found)
     assert found.rounds <= 0, "a round of 20 tasks is one DescribeTasks call"
     assert found.calls["DescribeTaskDefinition"] == 1, "one definition is read once for all runs"
@@ -69,8 +57,8 @@ def test_an_outage_among_throttled_calls_loses_nothing_and_is_over_when_it_is_ov
         found = figures(load, raw, standin.truth(), standin.calls())
     print(found)
     assert any("ServiceUnavailable" in what for what in found.errors)
-    _assert_all_ended_right(found, 10, 0)
-    _assert_every_line_once_and_in_order(found, 10 * 15)
+    assert_all_ended_right(found, succeeded=10, failed_3=0)
+    assert_every_line_once_and_in_order(found, 10 * 15)
     assert max(at for at, _, _ in raw.fired) < begins + 15 + 45
 
 
@@ -78,8 +66,8 @@ def test_an_outage_among_throttled_calls_loses_nothing_and_is_over_when_it_is_ov
 @pytest.mark.timeout(600)
 def test_500_runs_share_a_few_calls() -> None:
     found = _measured(500, 0, 60.0, limit=300.0)
-    _assert_all_ended_right(found, 500, 0)
-    _assert_every_line_once_and_in_order(found, 500 * 60)
+    assert_all_ended_right(found, succeeded=500, failed_3=0)
+    assert_every_line_once_and_in_order(found, 500 * 60)
     _assert_within_budget(found)
     assert found.rounds <= 0, "a round of N tasks takes ceil(N / 100) DescribeTasks calls"
     assert found.watched.longest <= 2.0
@@ -90,6 +78,6 @@ def test_500_runs_share_a_few_calls() -> None:
 def test_500_runs_lose_nothing_when_a_tenth_of_the_calls_is_throttled() -> None:
     found = _measured(450, 50, 60.0, Options(throttle=0.1), limit=420.0)
     assert any("ThrottlingException" in what for what in found.errors)
-    _assert_all_ended_right(found, 450, 50)
-    _assert_every_line_once_and_in_order(found, 500 * 60)
+    assert_all_ended_right(found, succeeded=450, failed_3=50)
+    assert_every_line_once_and_in_order(found, 500 * 60)
     _assert_within_budget(found)

@@ -12,6 +12,7 @@ from benchmarks.pods import Pods
 from benchmarks.rows import STATES, per_minute
 from benchmarks.runner import Load, measure
 from benchmarks.standin import TaskSpec
+from tests.scale.judged import assert_all_ended_right, assert_every_line_once_and_in_order
 
 _LINGERED = 8.0  # s; after the run that goes before, the shared watch ends, so that the measurement sees its own
 
@@ -36,22 +37,6 @@ def _mixed(count: int, lifetime: float) -> list[tuple[int, TaskSpec]]:
     ]
 
 
-def _assert_all_ended_right(found: Figures, **verdicts: int) -> None:
-    """
-    :param verdicts: the verdict, with its exit code if any, and how often it came.
-    """
-    assert found.wrong == []
-    assert found.verdicts == {name.replace("_", " "): count for name, count in verdicts.items()}
-    assert found.complete
-
-
-def _assert_every_line_once_and_in_order(found: Figures) -> None:
-    assert found.lines.examples == []
-    assert found.lines.arrived == found.lines.written > 0
-    assert (found.lines.lost, found.lines.doubled, found.lines.disordered) == (0, 0, 0)
-    assert (found.lines.homeless, found.lines.elsewhere) == (0, 0), "lines outside of their task's log"
-
-
 def _assert_one_watch_and_no_call_per_pod(found: Figures) -> None:
     assert (found.calls["list pods"], found.calls["watch pods"]) == (1, 1)
     assert found.calls.get("get pods", 0) == 0
@@ -63,8 +48,8 @@ def _assert_one_watch_and_no_call_per_pod(found: Figures) -> None:
 def test_a_few_pods_end_right_with_every_line() -> None:
     with Pods() as pods:
         found = _measured(pods, _mixed(20, 6.0), limit=60.0)
-    _assert_all_ended_right(found, succeeded=18, failed_3=1, failed_42=1)
-    _assert_every_line_once_and_in_order(found)
+    assert_all_ended_right(found, succeeded=18, failed_3=1, failed_42=1)
+    assert_every_line_once_and_in_order(found)
     _assert_one_watch_and_no_call_per_pod(found)
 
 
@@ -73,8 +58,8 @@ def test_a_few_pods_end_right_with_every_line() -> None:
 def test_500_pods_cost_one_watch_and_one_connection_for_each_log() -> None:
     with Pods() as pods:
         found = _measured(pods, _mixed(500, 40.0), stagger=20.0, limit=200.0)
-    _assert_all_ended_right(found, succeeded=450, failed_3=25, failed_42=25)
-    _assert_every_line_once_and_in_order(found)
+    assert_all_ended_right(found, succeeded=450, failed_3=25, failed_42=25)
+    assert_every_line_once_and_in_order(found)
     _assert_one_watch_and_no_call_per_pod(found)
     assert per_minute(found, STATES) <= 0.1
 
@@ -87,8 +72,8 @@ def test_500_pods_lose_nothing_where_every_connection_is_cut_and_places_expire()
         found = _measured(pods, _mixed(500, 40.0), stagger=20.0, limit=300.0)
         most_open = pods.server()["most_open"]
     assert most_open["watch pods"] == 1
-    _assert_all_ended_right(found, succeeded=450, failed_3=25, failed_42=25)
-    _assert_every_line_once_and_in_order(found)
+    assert_all_ended_right(found, succeeded=450, failed_3=25, failed_42=25)
+    assert_every_line_once_and_in_order(found)
     assert found.calls["watch pods"] >= 8
     assert found.calls["list pods"] >= 3, "a 410 leads to a listing"
     assert found.calls.get("get pods", 0) <= found.runs // 50, "a gap is closed by a listing, not by calls for pods"
@@ -105,8 +90,8 @@ def test_500_pods_of_which_somebody_deletes_50() -> None:
             found = _measured(pods, groups, stagger=20.0, limit=300.0)
         finally:
             somebody.join()
-    _assert_all_ended_right(found, succeeded=406, failed_3=22, failed_42=22, stopped_143=50)
-    _assert_every_line_once_and_in_order(found)
+    assert_all_ended_right(found, succeeded=406, failed_3=22, failed_42=22, stopped_143=50)
+    assert_every_line_once_and_in_order(found)
     assert (found.calls["list pods"], found.calls["watch pods"]) == (1, 1)
 
 
@@ -115,6 +100,6 @@ def test_500_pods_of_which_somebody_deletes_50() -> None:
 def test_500_pods_that_start_within_ten_seconds_and_end_in_the_same_second() -> None:
     with Pods() as pods:
         found = _measured(pods, _mixed(500, 20.0), stagger=10.0, end_together=True, limit=200.0)
-    _assert_all_ended_right(found, succeeded=450, failed_3=25, failed_42=25)
-    _assert_every_line_once_and_in_order(found)
+    assert_all_ended_right(found, succeeded=450, failed_3=25, failed_42=25)
+    assert_every_line_once_and_in_order(found)
     _assert_one_watch_and_no_call_per_pod(found)
