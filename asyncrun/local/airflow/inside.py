@@ -7,20 +7,27 @@ from here.
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    _LogAction = Callable[..., Coroutine[Any, Any, None]]
+
 LOCAL_SETTINGS = """\
-from asyncrun.local.airflow.inside import bind_log_server, create_async_metadata_engine, create_metadata_engine
+from asyncrun.local.airflow import inside
+from asyncrun.local.airflow.inside import create_async_metadata_engine, create_metadata_engine
 
 __all__ = ["create_metadata_engine", "create_async_metadata_engine"]
 
-bind_log_server()
+inside.bind_log_server()
+inside.log_actions_in_threads()
 """
 
 ADDRESS_VARIABLE = "ASYNCRUN_LOCAL_ADDRESS"
@@ -50,6 +57,43 @@ def bind_log_server() -> None:
         run(app, host=host or address, **options)
 
     uvicorn.run = run_on_loopback
+
+
+def log_actions_in_threads() -> None:
+    """Let the API server commit its record of a user's action (POST, PATCH, DELETE) outside of its event loop.
+
+    Airflow 3.3 commits it in the loop. With SQLite, that is a deadlock where a request of a task holds the write lock:
+    its own commit needs the loop, which waits for the lock, for ``LOCK_TIMEOUT`` (triggering DAG runs while tasks
+    start: one in 20 calls).
+    """
+    if "api-server" not in sys.argv:
+        return
+    import uvicorn
+
+    run = uvicorn.run
+
+    def run_api_server(app: Any, **options: Any) -> None:
+        # Not before: the module needs an initialized Airflow. Not later: routes take what it has when they are made.
+        from airflow.api_fastapi.logging import decorators
+
+        decorators.action_logging = _in_threads(decorators.action_logging)
+        run(app, **options)
+
+    uvicorn.run = run_api_server
+
+
+def _in_threads(action_logging: Callable[..., _LogAction]) -> Callable[..., _LogAction]:
+    def in_threads(event: str | None = None) -> _LogAction:
+        log_action = action_logging(event)
+
+        @wraps(log_action)
+        async def log_in_thread(request: Any, **dependencies: Any) -> None:
+            await request.body()  # the request keeps it, so there is nothing left that must be awaited in this loop
+            await asyncio.to_thread(lambda: asyncio.run(log_action(request=request, **dependencies)))
+
+        return log_in_thread
+
+    return in_threads
 
 
 def create_metadata_engine(
