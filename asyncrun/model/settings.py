@@ -17,6 +17,7 @@ SECTION = "asyncrun"
 
 # Every setting has a top that no sensible value exceeds: inf, or a time in ms, would be met only where it hurts.
 _HOUR, _DAY = 3600.0, 86400.0  # s
+_FEW, _MANY = 20, 100  # objects of one round; a call of AWS's is for 100 at most
 
 
 def _number(default: float, unit: str, why: str, *, at_most: float, at_least: float = 0) -> Any:
@@ -61,10 +62,14 @@ class Settings:
     poll_interval: float = _number(
         1,
         "s",
-        "shortest time between two rounds of DescribeTasks for a cluster: how soon an end is seen",
+        "time between two rounds of DescribeTasks for a cluster with up to 20 tasks: how soon an end is seen",
         at_least=0.1,
         at_most=_HOUR,
     )
+    poll_interval_shared: float = _number(
+        1.7, "s", "the same for 100 or more tasks, and evenly more from 20 to 100: many runs share few calls, and an "
+        "end is still seen within 2 s", at_least=0.1, at_most=_HOUR,
+    )  # fmt: skip
     missing_grace: float = _number(
         60,
         "s",
@@ -89,8 +94,13 @@ class Settings:
         at_most=_HOUR,
     )
     logs_poll_interval: float = _number(
-        1, "s", "shortest time between two rounds of FilterLogEvents for a log group", at_least=0.1, at_most=_HOUR
-    )
+        1, "s", "time between two rounds of FilterLogEvents for a log group with up to 20 streams", at_least=0.1,
+        at_most=_HOUR,
+    )  # fmt: skip
+    logs_poll_interval_shared: float = _number(
+        2.5, "s", "the same for 100 or more streams, and evenly more from 20 to 100; filter_logs_rate makes it longer "
+        "where more than 500 streams are read", at_least=0.1, at_most=_HOUR,
+    )  # fmt: skip
     logs_poll_idle: float = _number(
         5, "s", "longest time between two rounds of FilterLogEvents for a quiet log group", at_least=0.1, at_most=_HOUR
     )
@@ -235,6 +245,14 @@ class Settings:
         at_most=30 * _DAY,
     )
 
+    def poll_round(self, tasks: int) -> float:
+        """Time between two rounds of DescribeTasks for that many tasks, s."""
+        return _shared(self.poll_interval, self.poll_interval_shared, tasks)
+
+    def logs_round(self, streams: int) -> float:
+        """Time between two rounds of FilterLogEvents for that many streams, s, as far as the call budget allows."""
+        return _shared(self.logs_poll_interval, self.logs_poll_interval_shared, streams)
+
     @classmethod
     def load(
         cls, get: Callable[[str], str | None], on_bad: Callable[[InvalidSetting], object] | None = None
@@ -269,6 +287,11 @@ class Settings:
         known = [one.name for one in fields(cls)]
         for name in sorted({one.lower() for one in names} - set(known)):
             yield name, next(iter(get_close_matches(name, known, 1)), "")
+
+
+def _shared(few: float, many: float, count: int) -> float:
+    share = min(1.0, max(0, count - _FEW) / (_MANY - _FEW))
+    return max(few, few + (many - few) * share)
 
 
 def _parse(one: Any, text: str) -> Any:

@@ -39,13 +39,17 @@ class Batched:
     def __init__(self, group: LogGroup, hand_to_get: Callable[[Stream], None]) -> None:
         self._group, self._hand_to_get = group, hand_to_get
         self._ticks, self._settings = group.ticks, group.settings
-        self._shortest = self._settings.logs_poll_interval
         self._overlap = int(self._settings.logs_overlap * 1000)
         self._known: set[Stream] = set()
         self._passes: deque[Pass] = deque()
         self._prober = Prober(first_wait=_PROBE_FIRST, longest_wait=_PROBE_LONGEST, urgent_wait=_PROBE_URGENT)
         self.denied_until = 0.0
         self.repeated = 0
+
+    @property
+    def _shortest(self) -> float:
+        """The interval of streams that write: the more streams share the calls, the longer. Seconds."""
+        return self._settings.logs_round(len(self._known) + sum(len(one.streams) for one in self._passes))
 
     def add(self, stream: Stream, *, soon: bool = True) -> None:
         """
@@ -73,10 +77,10 @@ class Batched:
 
     def due_at(self) -> float:
         """When there is something to ask; infinity if nothing is read."""
-        ticks = self._ticks()
+        ticks, shortest = self._ticks(), self._shortest
         due = self._prober.due_at()
         for stream in self._known:
-            ready = max(due_at(stream, self._shortest), stream.refusal.retry_at)
+            ready = max(due_at(stream, shortest), stream.refusal.retry_at)
             due = min(due, ticks + _FULL_WAIT if stream.follower.full else ready)
         for one in self._passes:
             due = min(due, ticks + (_FULL_WAIT if one.waits else 0.0))
@@ -84,8 +88,8 @@ class Batched:
 
     def need(self) -> float:
         """How much the next call is needed, see ``choosing``; nothing is due where it is less than 1."""
-        ticks, choice = self._ticks(), self._choice()
-        reading = max((one.need(ticks, self._shortest) for one in self._passes if not one.waits), default=0.0)
+        ticks, shortest, choice = self._ticks(), self._shortest, self._choice()
+        reading = max((one.need(ticks, shortest) for one in self._passes if not one.waits), default=0.0)
         return max(reading, self._prober.need(ticks), choice.need if choice else 0.0)
 
     async def look(self) -> bool:
@@ -95,10 +99,10 @@ class Batched:
         :return: whether anything was due.
         :raises RemoteError: CloudWatch does not answer, or there are no valid credentials.
         """
-        ticks = self._ticks()
+        ticks, shortest = self._ticks(), self._shortest
         ready = (one for one in self._passes if not one.waits)
-        one = max(ready, key=lambda one: one.need(ticks, self._shortest), default=None)
-        reading = 0.0 if one is None else one.need(ticks, self._shortest)
+        one = max(ready, key=lambda one: one.need(ticks, shortest), default=None)
+        reading = 0.0 if one is None else one.need(ticks, shortest)
         choice, probing = self._choice(), self._prober.need(ticks)
         if choice is not None and choice.need >= max(DUE, reading, probing):
             self._known.difference_update(choice.streams)
@@ -235,13 +239,13 @@ class Batched:
         return one.began_ms - self._overlap
 
     def _done(self, one: Pass) -> None:
+        began_ms, shortest = one.began_ms, self._shortest
         self._drop(one)
-        began_ms = one.began_ms
         for stream in list(one.streams):
             self._known.add(stream)
             if stream.awake and stream in one.unconnected:
                 continue  # there is more than was handed over
-            set_pace(stream, self._settings)
+            set_pace(stream, shortest, self._settings.logs_poll_idle)
             stream.pass_done(one.start_ms, began_ms, self._shown_ms(one))
             stream.tell_read(began_ms, final=stream in one.finals and stream.name not in one.left_out)
 

@@ -13,7 +13,6 @@ import heapq
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.streams import Stream
 
 STREAMS_PER_CALL = 100  # FilterLogEvents' limit
@@ -54,7 +53,7 @@ class Now(NamedTuple):
     :param ticks: the event loop's time, s.
     :param ms: AWS's time.
     :param overlap_ms: the setting ``logs_overlap``.
-    :param shortest: s, the shortest interval.
+    :param shortest: s, the interval of streams that write.
     """
 
     ticks: float
@@ -88,10 +87,14 @@ def due_at(stream: Stream, shortest: float) -> float:
     return stream.looked_at + (shortest / SOONER if _is_awaited(stream) else stream.interval)
 
 
-def set_pace(stream: Stream, settings: Settings) -> None:
-    """A look at it has ended: when the next one is due."""
+def set_pace(stream: Stream, shortest: float, longest: float) -> None:
+    """
+    A look at it has ended: when the next one is due.
+
+    :param shortest: s, for a stream that writes.
+    :param longest: s, for a quiet one.
+    """
     pause_ms = max(stream.pause_ms, stream.read_ms - stream.taken_in_ms)
-    shortest, longest = settings.logs_poll_interval, settings.logs_poll_idle
     writes = pause_ms <= _PAUSE_MS or stream.urgent
     stream.interval = shortest if writes else max(shortest, min(longest, pause_ms / 1000 * _PAUSE_SHARE))
 

@@ -66,7 +66,7 @@ class EcsClusterPoller(BatchPoller[EcsClusterState]):
         super().__init__(
             "ECS clusters",
             _Clusters(api),
-            interval=settings.poll_interval,
+            interval=lambda _: settings.poll_interval,
             missing_grace=settings.missing_grace,
             access_grace=settings.access_grace,
             renew=renew,

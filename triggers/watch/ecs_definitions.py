@@ -79,7 +79,7 @@ class EcsTaskDefinitionPoller(BatchPoller[EcsTaskDefinitionState]):
         super().__init__(
             "ECS task definitions",
             _Definitions(api),
-            interval=max(interval, settings.poll_interval),
+            interval=lambda _: max(interval, settings.poll_interval),
             missing_grace=settings.missing_grace,
             access_grace=settings.access_grace,
             renew=renew,

@@ -48,7 +48,7 @@ class EcsTaskPoller(BatchPoller[EcsTaskState]):
     is eventually consistent, and stopped tasks stay describable for at least an hour.
 
     :param cluster: short name or ARN.
-    :param settings: ``poll_interval``, ``missing_grace`` and ``access_grace`` are used.
+    :param settings: ``poll_interval``, ``poll_interval_shared``, ``missing_grace`` and ``access_grace`` are used.
     :param renew: looks up connection and credentials anew; raises a RemoteError if that fails.
     """
 
@@ -64,7 +64,7 @@ class EcsTaskPoller(BatchPoller[EcsTaskState]):
         super().__init__(
             f"ECS tasks of cluster {cluster}",
             _Tasks(api, cluster),
-            interval=settings.poll_interval,
+            interval=settings.poll_round,
             missing_grace=settings.missing_grace,
             access_grace=settings.access_grace,
             renew=renew,

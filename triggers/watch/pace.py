@@ -16,16 +16,13 @@ class Pace:
     Early rounds ask for newcomers only. Three may follow each other; each regular round earns a fifth of another, so
     that newcomers that keep coming do not make a second rhythm.
 
-    :param interval: from the start of one regular round to the start of the next.
     :param pause: newcomers are collected for that long, so that a burst of them shares a call.
     :param longest: upper bound of the backoff.
     :param jitter: a number in [0, 1), drawn for each backoff: pollers of other triggerers must not march in step.
     """
 
-    def __init__(
-        self, interval: float, *, pause: float, longest: float, jitter: Callable[[], float] = random.random
-    ) -> None:
-        self.interval, self.pause, self.longest = interval, pause, longest
+    def __init__(self, *, pause: float, longest: float, jitter: Callable[[], float] = random.random) -> None:
+        self.pause, self.longest = pause, longest
         self.next_at = 0.0
         self._jitter = jitter
         self._level = 0
@@ -45,24 +42,29 @@ class Pace:
             return self.next_at
         return min(self.next_at, fresh_since + self.pause)
 
-    def went_well(self, started: float, *, early: bool) -> None:
-        """A round was answered."""
+    def went_well(self, next_at: float, *, early: bool) -> None:
+        """
+        A round was answered.
+
+        :param next_at: when the next one is due if this was a regular one.
+        """
         if early:
             self._early -= 1
         else:
             self._level = 0
             self._early = min(_EARLY_ROUNDS, self._early + _EARLY_ROUNDS_EARNED)
-            self.next_at = started + self.interval
+            self.next_at = next_at
 
-    def failed(self, started: float, now: float, *, wholly: bool) -> None:
+    def failed(self, next_at: float, now: float, *, wholly: bool) -> None:
         """
         A round was not answered: back off with full jitter.
 
+        :param next_at: not before then.
         :param wholly: no call of it was answered. Otherwise the service is there, and the backoff does not grow.
         """
         self._level = self._level + 1 if wholly else 1
         delay = min(self.longest, 2.0 ** min(self._level, 30))
-        self.next_at = max(started + self.interval, now + delay * self._jitter())
+        self.next_at = max(next_at, now + delay * self._jitter())
 
     def again(self, now: float) -> None:
         """What made the round fail was mended: try at once."""

@@ -73,7 +73,7 @@ class BatchPoller(Generic[S]):
 
     :param name: for logs and task names.
     :param questions: how to ask and how to read.
-    :param interval: seconds from the start of one round to the start of the next, at least.
+    :param interval: seconds from the start of one round for that many objects to the start of the next, at least.
     :param missing_grace: seconds that an object must be missing to be believed gone.
     :param access_grace: seconds that access must be refused to be fatal.
     :param renew: looks up connection and credentials anew; called when a whole round is refused, also if for its
@@ -85,7 +85,7 @@ class BatchPoller(Generic[S]):
         name: str,
         questions: Questions[S],
         *,
-        interval: float,
+        interval: Callable[[int], float],
         missing_grace: float,
         access_grace: float,
         renew: Callable[[], Awaitable[None]],
@@ -93,7 +93,8 @@ class BatchPoller(Generic[S]):
     ) -> None:
         self.name = name
         self._questions, self._tuning = questions, tuning or Tuning()
-        self._pace = Pace(interval, pause=self._tuning.pause, longest=self._tuning.backoff)
+        self._interval = interval
+        self._pace = Pace(pause=self._tuning.pause, longest=self._tuning.backoff)
         self._book = Book(questions, missing_grace=missing_grace, access_grace=access_grace, tuning=self._tuning)
         self._wake = asyncio.Event()
         self._renewals = Renewals(name, renew, self._tuning.renewals, self._tuning.renew_limit)
@@ -227,6 +228,7 @@ class BatchPoller(Generic[S]):
     async def _conclude(self, this: _Round[S]) -> None:
         """Tell of refused access, and set the time of the next round."""
         clock = asyncio.get_running_loop().time
+        interval = self._interval(len(self._book.active))
         wholly = not this.answered
         self._silent = wholly and this.passing is not None and not this.denied
         is_refused = wholly and (bool(this.denied) or this.refused_content)
@@ -236,6 +238,6 @@ class BatchPoller(Generic[S]):
         if renewed:
             self._pace.again(clock())
         elif this.passing is not None or (this.denied and wholly):
-            self._pace.failed(this.started, clock(), wholly=wholly)
+            self._pace.failed(this.started + interval, clock(), wholly=wholly)
         else:
-            self._pace.went_well(this.started, early=this.early)
+            self._pace.went_well(this.started + interval, early=this.early)
