@@ -74,23 +74,24 @@ class EcsRunLog:
         new = [one for one in streams.found if one not in self._followed]
         if not new:
             return
+        created = state.created_at or self._watch.launched_at or self._watch.deferred_at
+        since_ms = int(created * 1000) - _BEFORE_MS
         if self._run_log is None:
             self._run_log = emitter().open(
                 self._task_log.sink,
                 streams.containers,
                 self._settings,
-                where=_places(new, plan),
+                where=_places(new, plan, self._watch.target.region_name, since_ms),
                 keep=max(1, self._watch.number_logs_exception),
             )
         self._followed.update(new)
-        created = state.created_at or self._watch.launched_at or self._watch.deferred_at
         self._logs.append(
             EcsLog(
                 [LogStream(one.container, one.group, access.logs(one.region), one.name) for one in new],
                 self._run_log,
                 self._task_log.say,
                 self._settings,
-                since_ms=int(created * 1000) - _BEFORE_MS,
+                since_ms=since_ms,
                 running=self._running or state.started_at is not None,
             )
         )
@@ -129,9 +130,13 @@ class EcsRunLog:
             self._run_log.close()
 
 
-def _places(found: Iterable[Stream], plan: TaskPlan | None) -> dict[str, str]:
-    """Where each container's full log can be read. Part of records, so it must not depend on what is known by now."""
-    places = {one.container: f"CloudWatch log group {one.group}, stream {one.name}" for one in found}
+def _places(found: Iterable[Stream], plan: TaskPlan | None, region: str | None, since_ms: int) -> dict[str, str]:
+    """
+    Where each container's full log can be read. Part of records, so it must not depend on what is known by now.
+
+    :param region: of the task.
+    """
+    places = {one.container: one.tail_command(region, since_ms) for one in found}
     for one in plan.containers if plan else ():
         if one.log is not None and one.log.driver == AWSLOGS and not one.log.stream_prefix:
             places[one.name] = f"CloudWatch log group {one.log.group}, the stream that is named by its runtime id"

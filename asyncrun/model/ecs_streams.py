@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -22,6 +24,20 @@ class Stream(msgspec.Struct, frozen=True):
     group: str
     region: str | None
     name: str
+
+    def tail_command(self, region: str | None, since_ms: int) -> str:
+        """
+        What shows all of it in a shell (AWS CLI 2).
+
+        :param region: of the task.
+        :param since_ms: nothing of interest is older, ms since the epoch; the command's own default is 10 minutes ago.
+        """
+        since = datetime.fromtimestamp(since_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        where = self.region or region
+        place = ["--region", where] if where else []
+        return shlex.join(
+            ["aws", "logs", "tail", self.group, "--log-stream-names", self.name, "--since", since, *place]
+        )
 
 
 class Streams(msgspec.Struct, frozen=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from asyncrun.model.ecs import EcsContainerState, EcsTaskState
 from asyncrun.model.ecs_definition import TaskPlan, parse_definition
 from asyncrun.model.ecs_streams import Stream, Streams, streams_of
@@ -94,3 +96,20 @@ def test_without_definition_and_arguments_the_missing_permission_is_named() -> N
         "No log can be shown: where the task definition is not known, awslogs_group and awslogs_stream_prefix must say "
         "where it is",
     )
+
+
+@pytest.mark.parametrize(
+    ("stream", "region", "command"),
+    [
+        (Stream("main", "/ecs/etl", None, "p/main/1"), "eu-west-1",
+         "aws logs tail /ecs/etl --log-stream-names p/main/1 --since 2023-11-14T22:13:20Z --region eu-west-1"),
+        (Stream("main", "/ecs/etl", "us-east-1", "p/main/1"), "eu-west-1",
+         "aws logs tail /ecs/etl --log-stream-names p/main/1 --since 2023-11-14T22:13:20Z --region us-east-1"),
+        (Stream("main", "my logs;", None, "$1"), None,
+         "aws logs tail 'my logs;' --log-stream-names '$1' --since 2023-11-14T22:13:20Z"),
+    ],
+)  # fmt: skip
+def test_a_stream_is_shown_whole_by_a_command_that_can_be_pasted(
+    stream: Stream, region: str | None, command: str
+) -> None:
+    assert stream.tail_command(region, 1_700_000_000_999) == command
