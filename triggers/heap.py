@@ -6,7 +6,8 @@ run, 0.12-0.5 s in which no trigger goes on (measured, Airflow 3.3.2), again and
 for is next to nothing: hardly any of that becomes garbage in cycles, and everything else is freed without it. So what
 has survived a full collection is *frozen* (``gc.freeze``): later ones leave it out. It is still freed as soon as
 nothing refers to it. Left to itself Python waits with a full collection until there are 60,000-80,000 new objects
-(80 ms); so one is made sooner, in a step of its own, and finds few.
+(80 ms); so one is made sooner, in a step of its own, and finds few. Where one step of the event loop makes that many,
+as the loading of a client does, they are frozen without having been looked at.
 
 What a process of somebody else's must know:
 
@@ -28,8 +29,9 @@ from collections.abc import Callable, Mapping
 LONG = 0.01
 """Seconds: a full collection that took as long has found enough to be frozen. A tick that nobody notices."""
 _GROWTH = 3
-_SOON = 2
-"""Collections of the middle generation, each of which lets through at most some 7,700 new objects."""
+_SOON, _MANY = 1, 4
+"""Collections of the middle generation, each of which lets through at most some 7,700 new objects: until there is a
+full one, and until that would take too long."""
 _COUNT_EVERY = 32
 """Freezings: counting what is frozen takes some ms."""
 
@@ -81,8 +83,8 @@ class Heap:
         """Called before and after each collection, by the thread that needed memory. Must not fail."""
         if info["generation"] == 1 and phase == "stop":
             self._grown += 1
-            if self._grown == _SOON and self._loop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._collect)
+            if self._loop is not None and not self._loop.is_closed():
+                self._let_through(self._loop)
         if info["generation"] < 2:
             return
         if phase == "start":
@@ -91,6 +93,12 @@ class Heap:
         lasted = self._clock() - self._began
         self.longest = max(self.longest, lasted)
         if lasted >= LONG or self._thawed or self._grown >= _SOON:
+            self._freeze()
+
+    def _let_through(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._grown == _SOON:
+            loop.call_soon_threadsafe(self._collect)
+        elif self._grown >= _MANY:
             self._freeze()
 
     def _collect(self) -> None:

@@ -67,7 +67,7 @@ class Settings:
         at_most=_HOUR,
     )
     poll_interval_shared: float = _number(
-        1.7, "s", "the same for 100 or more tasks, and evenly more from 20 to 100: many runs share few calls, and an "
+        1.8, "s", "the same for 100 or more tasks, and evenly more from 20 to 100: many runs share few calls, and an "
         "end is still seen within 2 s", at_least=0.1, at_most=_HOUR,
     )  # fmt: skip
     missing_grace: float = _number(
@@ -98,8 +98,8 @@ class Settings:
         at_most=_HOUR,
     )  # fmt: skip
     logs_poll_interval_shared: float = _number(
-        2.5, "s", "the same for 100 or more streams, and evenly more from 20 to 100; filter_logs_rate makes it longer "
-        "where more than 500 streams are read", at_least=0.1, at_most=_HOUR,
+        3.5, "s", "the same for 100 or more streams, and evenly more from 20 to 100; filter_logs_rate makes it longer "
+        "where more than 700 streams are read", at_least=0.1, at_most=_HOUR,
     )  # fmt: skip
     logs_poll_idle: float = _number(
         5, "s", "longest time between two rounds of FilterLogEvents for a quiet log group", at_least=0.1, at_most=_HOUR

@@ -94,7 +94,7 @@ async def test_where_objects_grow_in_number_they_are_collected_soon_in_a_step_of
     heap.keep()
     thing, garbage = Thing(), Thing()
     gone = weakref.ref(garbage)
-    gc.collect(1)
+    gc.collect(0)
     del garbage
     await asyncio.sleep(0)
     assert is_known(thing)
@@ -103,6 +103,20 @@ async def test_where_objects_grow_in_number_they_are_collected_soon_in_a_step_of
     await asyncio.sleep(0.01)
     assert not is_known(thing)
     assert gone() is None, "garbage is not frozen"
+
+
+async def test_what_one_step_of_the_loop_makes_in_great_number_is_left_out_without_having_been_looked_at(
+    heap: Heap, clock: Clock
+) -> None:
+    heap.keep()
+    clock.step = LONG * 2
+    thing = Thing()
+    for _ in range(4):
+        assert is_known(thing)
+        gc.collect(1)
+    assert not is_known(thing)
+    await asyncio.sleep(0.01)
+    assert heap.longest == 0, "there was no full collection"
 
 
 @pytest.mark.usefixtures("often")

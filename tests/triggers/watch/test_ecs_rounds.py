@@ -31,7 +31,7 @@ async def test_each_change_is_told_once_and_a_stopped_task_is_never_asked_again(
     assert watch.api.times_asked(two) > asked + 8
 
 
-@pytest.mark.parametrize(("number", "interval"), [(1, 1), (20, 1), (60, 1.35), (100, 1.7), (101, 1.7), (1000, 1.7)])
+@pytest.mark.parametrize(("number", "interval"), [(1, 1), (20, 1), (60, 1.4), (100, 1.8), (101, 1.8), (1000, 1.8)])
 async def test_a_round_makes_one_call_per_hundred_tasks_and_the_more_there_are_the_fewer_rounds(
     watch: Watch, number: int, interval: float
 ) -> None:
@@ -70,7 +70,7 @@ async def test_newcomers_that_keep_coming_do_not_make_a_second_rhythm(watch: Wat
         watch.follow(watch.api.put(one))
         await asyncio.sleep(0.3)
     rounds = watch.poller.statistics().rounds  # type: ignore[union-attr]
-    regular = 6 / 1 + 24 / 1.35 + 60 / 1.7  # seconds with so many tasks, and the interval then
+    regular = 6 / 1 + 24 / 1.4 + 60 / 1.8  # seconds with so many tasks, and the interval then
     assert regular - 3 <= rounds <= regular * 1.25 + 3
 
 
