@@ -15,7 +15,7 @@ from asyncrun.model.errors import (
     RequestRefused,
 )
 from asyncrun.triggers.logs.choosing import DUE, Choice, Now, choose, due_at, set_pace
-from asyncrun.triggers.logs.group import LogGroup
+from asyncrun.triggers.logs.group import FULL_WAIT, LogGroup
 from asyncrun.triggers.logs.passes import Pass
 from asyncrun.triggers.logs.probing import Prober
 from asyncrun.triggers.logs.streams import Stream, Way, is_about_group
@@ -23,7 +23,6 @@ from asyncrun.triggers.logs.streams import Stream, Way, is_about_group
 _PAGES_PER_TURN = 4  # of one pass, then the next one has its turn
 _PROBE_FIRST, _PROBE_LONGEST, _PROBE_URGENT = 1.0, 15.0, 2.0  # s between two questions for a missing stream
 _DENIED_FOR = 300.0  # s until a new run tries a denied FilterLogEvents again
-_FULL_WAIT = 0.5  # s until a follower that was full is looked at again
 _TAKEN_AT_ONCE = 500  # events
 
 
@@ -81,9 +80,9 @@ class Batched:
         due = self._prober.due_at()
         for stream in self._known:
             ready = max(due_at(stream, shortest), stream.refusal.retry_at)
-            due = min(due, ticks + _FULL_WAIT if stream.follower.full else ready)
+            due = min(due, ticks + FULL_WAIT if stream.follower.full else ready)
         for one in self._passes:
-            due = min(due, ticks + (_FULL_WAIT if one.waits else 0.0))
+            due = min(due, ticks + (FULL_WAIT if one.waits else 0.0))
         return due
 
     def need(self) -> float:

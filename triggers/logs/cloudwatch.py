@@ -204,8 +204,7 @@ class CloudWatchReader:
             async with self._turns.turn(self._batched.need):
                 looked = await self._batched.look()
         if self._gets.due_at() <= self._ticks():
-            await self._gets.round()
-            looked = True
+            looked = await self._gets.round() or looked
         return looked
 
     async def _pause(self) -> None:

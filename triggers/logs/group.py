@@ -20,6 +20,7 @@ from asyncrun.triggers.logs.streams import Stream
 
 _TRIES = 3  # of one throttled call within a round; the call budget slows them down
 _REFUSED_SAID_AFTER = 30.0  # s
+FULL_WAIT = 0.5  # s until a follower that was full is looked at again
 
 
 class LogGroup:

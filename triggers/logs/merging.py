@@ -11,6 +11,9 @@ from asyncrun.triggers.logs.text import size_of
 _MOST_HELD = 1 << 18
 _AT_ONCE = 1000  # lines; one step of the event loop, some ms
 _PATIENCE = 20.0  # s in which the one that is behind does not get on, as where its log is refused
+# Of a longer time without any reading only that much counts, s: it is Airflow's log channel that is slow, and not the
+# one that is behind.
+_LONGEST_PAUSE = 5.0
 _EVER = float("inf")
 
 
@@ -21,62 +24,64 @@ class Merging:
     Airflow's reader drops equal entries of two triggerers' files only while the files are in step: within 2,500
     entries, shared among the files. The first trigger wrote the containers side by side, as they went on. CloudWatch's
     answers have thousands of lines of one and then of the other, so the next trigger holds a container's lines back
-    until the others are read as far. That only delays.
+    until the others are read as far. That only delays, as long as the one that is behind gets on.
 
-    Invariant: what is held was written later than what some other container is read to, or is about to be shown.
+    Invariant: what is held was written later than what some other container is read to, or ``ready`` gives it.
 
     :param containers: those that are read.
     :param until_ms: when the trigger began, AWS's time.
     :param now: seconds of any clock that does not jump, as in all methods.
     """
 
-    __slots__ = ("_ending", "_held", "_moved_at", "_read_to", "_sizes", "_until_ms", "over")
+    __slots__ = ("_ending", "_held", "_read_at", "_read_to", "_sizes", "_until_ms", "_waited")
 
     def __init__(self, containers: Iterable[str], until_ms: int, now: float) -> None:
         self._read_to: dict[str, float] = dict.fromkeys(containers, -_EVER)
         self._held: dict[str, list[LogLine]] = {name: [] for name in self._read_to}
         self._sizes = dict.fromkeys(self._read_to, 0)
-        self._until_ms, self._moved_at = until_ms, now
-        self._ending = False
-        self.over = len(self._read_to) < 2
-        """Whether lines are shown as they come from now on."""
+        self._until_ms, self._read_at, self._waited = until_ms, now, 0.0
+        self._ending = len(self._read_to) < 2
 
-    def is_full(self, container: str, now: float) -> bool:
-        """Whether no more of that container should be read for now."""
-        self._be_patient(now)
-        return not self.over and self._sizes[container] > _MOST_HELD
+    @property
+    def over(self) -> bool:
+        """Whether nothing is held, now and from now on."""
+        return self._ending and not any(self._held.values())
+
+    def is_full(self, container: str) -> bool:
+        """Whether no more of that container should be read before others are: never of the one that is behind."""
+        if self._ending or self._sizes[container] <= _MOST_HELD:
+            return False
+        return self._read_to[container] > min(self._read_to.values())
 
     def add(self, container: str, lines: list[LogLine], now: float) -> list[LogLine]:
         """
         Take lines of a container, in its order.
 
-        :return: what is to be shown now; more may be ready, see ``ready``.
+        :return: those that wait for nobody; the others are given by ``ready``, now or later.
         """
-        if self.over or not lines:
+        held = self._held[container]
+        if not lines or (not held and (self._ending or lines[0].time_ms >= self._until_ms)):
             return lines
-        if not self._held[container] and lines[0].time_ms >= self._until_ms:
-            return lines
-        self._held[container] += lines
+        held += lines
         self._sizes[container] += sum(size_of(line.text) + 1 for line in lines)
         self.read(container, lines[-1].time_ms, now)
-        return self.ready()
+        return []
 
     def read(self, container: str, to_ms: float, now: float) -> None:
         """All that the container wrote up to then was taken; infinity: nothing more of it is waited for."""
         behind = min(self._read_to.values())
         self._read_to[container] = max(self._read_to[container], to_ms)
-        if min(self._read_to.values()) > behind:
-            self._moved_at = now
-        self._be_patient(now)
+        now_behind = min(self._read_to.values())
+        self._waited = 0.0 if now_behind > behind else self._waited + min(_LONGEST_PAUSE, now - self._read_at)
+        self._read_at = now
+        self._ending = self._ending or now_behind >= self._until_ms or self._waited > _PATIENCE
 
     def end(self) -> None:
         """Hold nothing any more: all is ready."""
         self._ending = True
 
     def ready(self) -> list[LogLine]:
-        """Some of the lines that are to be shown now, by time; empty if there are none."""
-        if self.over:
-            return []
+        """Some of the lines that are to be shown now, by time; empty if there are none: call it until then."""
         limit = _EVER if self._ending else min(self._read_to.values())
         out: list[LogLine] = []
         taken = dict.fromkeys(self._held, 0)
@@ -90,10 +95,4 @@ class Merging:
             self._sizes[name] -= size_of(line.text) + 1
         for name, count in taken.items():
             del self._held[name][:count]
-        self.over = self._ending and not any(self._held.values())
         return out
-
-    def _be_patient(self, now: float) -> None:
-        if min(self._read_to.values()) >= self._until_ms or now - self._moved_at > _PATIENCE:
-            self._ending = True
-            self.over = self.over or not any(self._held.values())

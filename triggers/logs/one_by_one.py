@@ -14,7 +14,7 @@ from asyncrun.model.errors import (
     RemoteError,
     RequestRefused,
 )
-from asyncrun.triggers.logs.group import LogGroup
+from asyncrun.triggers.logs.group import FULL_WAIT, LogGroup
 from asyncrun.triggers.logs.streams import Stream, Way, is_about_group
 
 _CALLS_PER_ROUND = 8
@@ -48,23 +48,26 @@ class OneByOne:
 
     def due_at(self) -> float:
         """When the next stream is due; infinity if none is read."""
-        return min((stream.probe_at for stream in self._turns), default=float("inf"))
+        later = self._group.ticks() + FULL_WAIT
+        return min((later if one.follower.full else one.probe_at for one in self._turns), default=float("inf"))
 
-    async def round(self) -> None:
+    async def round(self) -> bool:
         """
         Look at some of the streams that are due.
 
+        :return: whether there was any.
         :raises RemoteError: CloudWatch does not answer, or there are no valid credentials.
         """
         left = _CALLS_PER_ROUND
         for _ in range(len(self._turns)):
             if not left or not self._turns:
-                return
+                break
             stream = self._turns[0]
             self._turns.rotate(-1)
             if stream.probe_at <= self._group.ticks() and not stream.follower.full:
                 left -= 1
                 await self._read(stream)
+        return left < _CALLS_PER_ROUND
 
     async def _read(self, stream: Stream) -> None:
         began_at, could_read = self._group.clock(), self._group.could_read

@@ -93,6 +93,7 @@ class EcsLog:
             self._clock = reader.now  # in AWS's time everything that is compared here is told
             self._followings.append(reader.follow(part.stream.stream, part, since_ms, soon=running))
         self._merging = Merging([part.stream.container for part in self._parts], self.now_ms(), _now())
+        self._showing: asyncio.Handle | None = None
 
     def started(self) -> None:
         """The containers were seen to run: streams that do not exist yet are looked for again soon."""
@@ -145,22 +146,36 @@ class EcsLog:
         """Stop reading at once. Harmless when repeated."""
         for following in self._followings:
             following.close()
+        if self._showing is not None:
+            self._showing.cancel()
         self._parts, self._followings = [], []  # which refer to us: such cycles only the garbage collector would free
 
     def show(self, container: str, lines: list[LogLine]) -> None:
         """For its parts: lines came, to be shown in step with those of the others."""
+        merging = not self._merging.over
         self._run_log.add(self._merging.add(container, lines, _now()))
+        if merging:
+            self._show_what_waited()
 
     def read(self, container: str, to_ms: float) -> None:
         """For its parts: all was taken that was readable then; infinity: nothing can be read."""
         if not self._merging.over:
             self._merging.read(container, to_ms, _now())
-            self._run_log.add(self._merging.ready())
+            self._show_what_waited()
         self._changed.set()
+
+    def _show_what_waited(self) -> None:
+        """Some lines now, and the rest in further steps of the event loop: nothing else may ever ask for them."""
+        if self._showing is not None:
+            self._showing.cancel()
+            self._showing = None
+        if lines := self._merging.ready():
+            self._run_log.add(lines)
+            self._showing = asyncio.get_running_loop().call_soon(self._show_what_waited)
 
     def is_full(self, container: str) -> bool:
         """For its parts: whether no more should be read for now."""
-        return self._run_log.full or self._merging.is_full(container, _now())
+        return self._run_log.full or self._merging.is_full(container)
 
     def settle(self, container: str) -> None:
         """For its parts: what was taken in together was read to its end."""

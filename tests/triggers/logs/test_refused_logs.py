@@ -17,7 +17,7 @@ from asyncrun.model.errors import (
     Throttled,
     Unavailable,
 )
-from tests.triggers.logs.fakes import START, CloudWatch
+from tests.triggers.logs.fakes import START, CloudWatch, MemorySink
 from tests.triggers.logs.runs import SETTINGS, STREAM, Run, clock, denied
 
 pytestmark = [pytest.mark.looptime]
@@ -41,6 +41,20 @@ async def test_without_filter_log_events_each_stream_is_read_by_itself() -> None
             "logs:GetLogEvents, and with many runs lines arrive late (not allowed: filter)",
         )
     ]
+
+
+async def test_a_log_that_is_read_by_itself_waits_where_airflow_takes_its_records_slowly() -> None:
+    """And nothing else does: its reader must not take the event loop."""
+    await asyncio.sleep(1_000)
+    api = CloudWatch(clock, page=1_000, refuse=denied("filter"))
+    lines = [f"{i} ".ljust(300, "x") for i in range(5_000)]
+    for i, line in enumerate(lines):
+        api.put(STREAM, START + i / 10, line)
+    with Run(api, sink=MemorySink(cost=1_280, speed=20_000)) as run:  # 1.5 MB: more than may wait
+        await asyncio.sleep(30)
+        assert run.log.full
+        await asyncio.sleep(600)
+    assert run.sink.lines == lines
 
 
 async def test_without_any_permission_the_run_goes_on_without_its_log() -> None:
