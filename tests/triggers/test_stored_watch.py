@@ -14,6 +14,7 @@ from asyncrun.model.pod_watch import PodWatch
 from asyncrun.model.refs import AwsTarget, EcsTaskRef, KubeTarget, PodRef
 from asyncrun.triggers.ecs import EcsTaskTrigger
 from asyncrun.triggers.pod import PodTrigger
+from asyncrun.triggers.stored_watch import StoredWatch
 
 ECS = EcsTaskWatch(
     target=AwsTarget(region_name="us-east-1", botocore_config={"user_agent": "me"}),
@@ -54,3 +55,14 @@ def test_what_is_no_json_is_kept_as_it_is() -> None:
     trigger = EcsTaskTrigger(watch=stored)
     assert trigger.run_identity()
     assert trigger.watch is stored
+
+
+@pytest.mark.parametrize("odd", [float("inf"), {1: "a key that is no string"}, ("a", "tuple")])
+def test_what_json_would_change_is_kept_as_it_is(odd: Any) -> None:
+    trigger = EcsTaskTrigger(watch=ECS | {"odd": odd})
+    assert trigger.run_identity()
+    assert trigger.serialize()[1] == {"watch": ECS | {"odd": odd}}
+
+
+def test_the_class_has_it_too() -> None:
+    assert isinstance(EcsTaskTrigger.watch, StoredWatch)

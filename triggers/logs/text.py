@@ -58,6 +58,9 @@ def cut(text: str, limit: int, more: int = 0) -> str:
     """
     At most ``limit`` bytes of UTF-8 of a line, and how much was cut.
 
+    It is cut at a blank where there is one not far before the limit: Airflow masks the secrets that it knows in what is
+    written, and would not know a part of one.
+
     :param text: without surrogates.
     :param more: bytes that were cut already.
     """
@@ -65,6 +68,8 @@ def cut(text: str, limit: int, more: int = 0) -> str:
     if size <= limit and not more:
         return text
     kept = text if size <= limit else text.encode()[:limit].decode(errors="ignore")
+    if (blank := kept.rfind(" ", len(kept) * 3 // 4)) > 0:
+        kept = kept[:blank]
     more += size - size_of(kept)
     return f"{kept} ... [{more:,} more bytes of this line cut: [asyncrun] log_line_limit = {limit}]"
 

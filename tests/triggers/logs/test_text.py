@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncrun.triggers.logs.text import clean, cut, size_of
+from asyncrun.triggers.logs.text import clean, cut, shown, size_of
 
 ESC = "\x1b"
 
@@ -55,3 +55,14 @@ def test_cut_keeps_whole_characters(text: str, limit: int) -> None:
     kept = shown.split(" ... [")[0] if size_of(text) > limit else shown
     assert text.startswith(kept)
     assert size_of(kept) <= limit
+
+
+@pytest.mark.parametrize("word", ["password=S3cr3t-of-somebody", "\N{KEY}=S3cr3t-of-somebody"])
+@pytest.mark.parametrize("first", range(230, 260, 3))
+def test_a_word_at_the_limit_is_cut_off_whole_so_that_no_part_of_a_secret_is_left(first: int, word: str) -> None:
+    line = "x " * (first // 2) + word + " and more" * 10
+    seen = shown(line, 256)
+    assert "S3cr3t" not in seen.replace("S3cr3t-of-somebody", "")
+    assert seen.startswith("x x x")
+    kept, _, rest = seen.partition(" ... [")
+    assert rest.startswith(f"{size_of(line) - size_of(kept)} more bytes of this line cut")
