@@ -83,6 +83,7 @@ class EcsRunLog:
                 self._settings,
                 where=_places(new, plan, self._watch.target.region_name, since_ms),
                 keep=max(1, self._watch.number_logs_exception),
+                whole=self._watch.wants_result,
             )
         self._followed.update(new)
         self._logs.append(

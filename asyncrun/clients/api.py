@@ -119,18 +119,28 @@ class LogsApi(Protocol):
         """How many seconds its clock is ahead of ours, at least; 0 while it has not answered."""
 
     async def filter_log_events(
-        self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None
+        self,
+        group: str,
+        streams: Sequence[str],
+        *,
+        start_ms: int,
+        next_token: str | None = None,
+        limit: int | None = None,
     ) -> LogPage:
         """
         FilterLogEvents for at most 100 streams, sorted by time.
 
+        :param limit: events, at most; None: as many as AWS gives, 1 MB or 10,000.
         :raises NotFound: the group, or one of the streams, does not exist.
         """
 
-    async def get_log_events(self, group: str, stream: str, *, start_ms: int, next_token: str | None = None) -> LogPage:
+    async def get_log_events(
+        self, group: str, stream: str, *, start_ms: int, next_token: str | None = None, limit: int | None = None
+    ) -> LogPage:
         """
         GetLogEvents forward from ``start_ms``; send the same ``start_ms`` with each token.
 
+        :param limit: as for ``filter_log_events``.
         :raises NotFound: the group or the stream does not exist.
         """
 

@@ -35,13 +35,20 @@ class Logs:
         return self._caller.clock("logs", self._region).ahead
 
     async def filter_log_events(
-        self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None
+        self,
+        group: str,
+        streams: Sequence[str],
+        *,
+        start_ms: int,
+        next_token: str | None = None,
+        limit: int | None = None,
     ) -> LogPage:
         """FilterLogEvents for at most 100 streams, sorted by time."""
         answer = await self._read(
             "FilterLogEvents",
             Group.FILTER_LOG_EVENTS,
             next_token,
+            limit,
             logGroupName=group,
             logStreamNames=list(streams),
             startTime=start_ms,
@@ -49,12 +56,15 @@ class Logs:
         )
         return LogPage(events=self._events("FilterLogEvents", answer, ""), next_token=answer.get("nextToken") or None)
 
-    async def get_log_events(self, group: str, stream: str, *, start_ms: int, next_token: str | None = None) -> LogPage:
+    async def get_log_events(
+        self, group: str, stream: str, *, start_ms: int, next_token: str | None = None, limit: int | None = None
+    ) -> LogPage:
         """GetLogEvents forward from ``start_ms``; send the same ``start_ms`` with each token."""
         answer = await self._read(
             "GetLogEvents",
             Group.GET_LOG_EVENTS,
             next_token,
+            limit,
             logGroupName=group,
             logStreamName=stream,
             startTime=start_ms,
@@ -65,8 +75,11 @@ class Logs:
             raise malformed(self._caller.describe("logs", "GetLogEvents", self._region), "it has no nextForwardToken")
         return LogPage(events=self._events("GetLogEvents", answer, stream), next_token=token)
 
-    async def _read(self, operation: str, group: Group, next_token: str | None, /, **arguments: Any) -> dict[str, Any]:
-        more = {"nextToken": next_token} if next_token else {}
+    async def _read(
+        self, operation: str, group: Group, next_token: str | None, limit: int | None, /, **arguments: Any
+    ) -> dict[str, Any]:
+        more: dict[str, Any] = {"nextToken": next_token} if next_token else {}
+        more |= {"limit": limit} if limit else {}
         return await self._caller.call("logs", self._region, operation, group, **arguments, **more)
 
     def _events(self, operation: str, answer: Mapping[str, Any], stream: str) -> list[LogEvent]:

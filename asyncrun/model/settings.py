@@ -156,7 +156,7 @@ class Settings:
     )  # fmt: skip
     log_memory: int = _number(
         64 * 2**20, "bytes", "container output of all runs that was read and waits for Airflow's log pipe; beyond it "
-        "nothing more is read", at_least=2**20, at_most=2**40,
+        "only runs of which nothing waits are read on, a small page each", at_least=2**20, at_most=2**40,
     )  # fmt: skip
     log_takeover: str = _choice(
         "replay", "what a triggerer that takes a run over does: write its log again from its start, which is right "

@@ -102,7 +102,7 @@ class MemoryAws:
             self.finish(int(task_arn.rsplit("/", 1)[1], 16), 143, "UserInitiated")
 
     async def filter_log_events(
-        self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None
+        self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None, **_: object
     ) -> LogPage:
         await self._call("FilterLogEvents")
         found = [

@@ -155,7 +155,10 @@ class Batched:
         group, could_read = self._group, self._group.could_read
 
         def call() -> Awaitable[LogPage]:
-            return group.api.filter_log_events(group.name, one.names, start_ms=one.start_ms, next_token=one.token)
+            limit = group.page_limit(one.streams)
+            return group.api.filter_log_events(
+                group.name, one.names, start_ms=one.start_ms, next_token=one.token, limit=limit
+            )
 
         try:
             return await group.ask(call, lambda: bool(one.streams))

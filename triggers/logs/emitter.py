@@ -19,7 +19,7 @@ from asyncrun.clients.per_loop import PerLoop
 from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.channel import Sink
 from asyncrun.triggers.logs.fairness import FairQueue, TokenBucket
-from asyncrun.triggers.logs.records import Record
+from asyncrun.triggers.logs.records import JOINED_BYTES, Record
 from asyncrun.triggers.logs.run_log import FIRST_SLEEP, LONGEST_SLEEP, RunLog, lines_in
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,9 @@ _AFTER_ERROR = 1.0
 _BURST = 0.5  # s of log_emit_rate that may go out at once
 _TICK = 0.001  # s; asyncio runs a timer a little too early: who waits in a loop must not spin until then
 _YIELD_EVERY = 8
+# What a run is taken to have had when its log begins, bytes: more than one has that writes a line a second all the
+# time, or a thousand logs that are written again would all come before each of its lines.
+_NEWCOMER = 8192
 
 
 class EmitterStatistics(msgspec.Struct, frozen=True):
@@ -77,6 +80,7 @@ class Emitter:
         *,
         where: Mapping[str, str] | None = None,
         keep: int = 100,
+        whole: bool = False,
         prefixed: bool = True,
     ) -> RunLog:
         """
@@ -85,18 +89,32 @@ class Emitter:
         :param containers: the followed ones, always in the same order.
         :param where: for a container, where its full log can be read; told where lines are skipped.
         :param prefixed: with several containers, lines begin with the name of their container.
-        :param keep: how many last lines of each container ``last_lines`` can give.
+        :param keep: how many last lines of each container ``last_lines`` can give, and 64 KiB of them at most.
+        :param whole: keep the very last line of each container as it wrote it, for ``last_line``.
         """
-        run_log = RunLog(self, sink, containers, settings, where, keep, prefixed=prefixed)
+        run_log = RunLog(self, sink, containers, settings, where, keep, whole, prefixed=prefixed)
         self._open.add(run_log)
+        self._turns.charge(run_log, _NEWCOMER)
         self._memory, self._rate = settings.log_memory, settings.log_emit_rate
         return run_log
 
     @property
     def queue_limit(self) -> int:
-        """For run logs: bytes that one of them may let wait. Half of ``log_memory`` is for whoever needs it."""
+        """
+        For run logs: bytes that one of them may let wait.
+
+        Half of ``log_memory`` is for whoever needs it, the other half is shared evenly; beyond it only those are read
+        of whom nothing waits, a small page each.
+        """
         half = self._memory // 2
-        return half if self.queued_bytes < half else half // max(1, len(self._open))
+        if self.queued_bytes >= self._memory:
+            return 0
+        return half // max(1, len(self._open)) if self.sparing else half
+
+    @property
+    def sparing(self) -> bool:
+        """For run logs: whether memory is short."""
+        return self.queued_bytes >= self._memory // 2
 
     @property
     def written(self) -> int:
@@ -159,11 +177,13 @@ class Emitter:
     async def _emit(self, run_log: RunLog) -> None:
         try:
             records, lines, size = await run_log.emit_some()
-        except Exception:
+        except Exception as error:
             self._failed += 1
             if self._failed == 1:
                 log.exception("Container output could not be written to Airflow's log; this is said once")
-            await asyncio.sleep(_AFTER_ERROR)
+            self._turns.charge(run_log, JOINED_BYTES)  # or it would come first again, and keep all others waiting
+            if isinstance(error, OSError):  # the supervisor is gone
+                await asyncio.sleep(_AFTER_ERROR)
             return
         self._turns.charge(run_log, size)
         self._pace.take(size, self._rate)

@@ -21,6 +21,7 @@ from asyncrun.triggers.logs.streams import Stream
 _TRIES = 3  # of one throttled call within a round; the call budget slows them down
 _REFUSED_SAID_AFTER = 30.0  # s
 FULL_WAIT = 0.5  # s until a follower that was full is looked at again
+_SMALL_PAGE = 100  # events; a page has up to 1 MB, and each of a thousand runs may be given one
 
 
 class LogGroup:
@@ -49,6 +50,11 @@ class LogGroup:
         self.could_read = True
         """Whether a page could be read since an answer came last that could not be read."""
         self._read_at = float("-inf")
+
+    @staticmethod
+    def page_limit(streams: Sequence[Stream]) -> int | None:
+        """How many events a page should have, None: as many as there are. Those of many streams are shared."""
+        return _SMALL_PAGE if len(streams) == 1 and streams[0].follower.sparing else None
 
     def now_ms(self) -> int:
         """AWS's time, as far as it is known: never later than it is. Milliseconds since the epoch."""

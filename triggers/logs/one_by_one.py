@@ -91,7 +91,11 @@ class OneByOne:
 
     async def _page(self, stream: Stream) -> LogPage:
         return await self._group.api.get_log_events(
-            self._group.name, stream.name, start_ms=stream.since_ms, next_token=stream.token
+            self._group.name,
+            stream.name,
+            start_ms=stream.since_ms,
+            next_token=stream.token,
+            limit=self._group.page_limit([stream]),
         )
 
     def _refused(self, stream: Stream, error: RemoteError) -> None:

@@ -15,6 +15,8 @@ from asyncrun.triggers.wakeup import Wakeup
 
 # A run's reader pauses above it, and earlier where memory is short: see ``Emitter.queue_limit``.
 RUN_QUEUE = 1 << 20
+# What is kept of a container's last lines for the exception; each may have 16 KiB.
+_LAST_BYTES = 1 << 16
 # What a record costs beyond its text, in our memory and, as JSON, in Airflow's log channel; bytes, roughly.
 RECORD_COST = 128
 # The supervisor reads about 50 times a second: looking more often than every few milliseconds is of no use.
@@ -29,6 +31,10 @@ class Owner(Protocol):
     @property
     def queue_limit(self) -> int:
         """Bytes that one run may let wait."""
+
+    @property
+    def sparing(self) -> bool:
+        """Whether memory is short."""
 
     @property
     def written(self) -> int:
@@ -53,6 +59,7 @@ class RunLog:
         "_final",
         "_keep",
         "_last",
+        "_last_bytes",
         "_owner",
         "_queue",
         "_queued",
@@ -61,7 +68,6 @@ class RunLog:
         "_written",
         "closed",
         "in_turn",
-        "lines",
         "served",
     )
 
@@ -73,6 +79,7 @@ class RunLog:
         settings: Settings,
         where: Mapping[str, str] | None,
         keep: int,
+        whole: bool,
         *,
         prefixed: bool = True,
     ) -> None:
@@ -81,7 +88,8 @@ class RunLog:
         # Lists, though they are used as queues: an empty deque has 0.7 KiB, and a run had six of them.
         self._keep = max(1, keep)
         self._last: dict[str, list[str]] = {name: [] for name in containers}
-        self._final: dict[str, tuple[int, str]] = {}
+        self._last_bytes = dict.fromkeys(containers, 0)
+        self._final: dict[str, tuple[int, str]] | None = {} if whole else None
         self._queue: list[Record] = []
         self._queued = 0
         self._written = Wakeup()  # something left the queue for good
@@ -89,23 +97,23 @@ class RunLog:
         self.closed = False
         self.in_turn = False  # the emitter's: whether it stands in the queue of turns
         self.served = 0.0  # the emitter's: what it has had so far
-        self.lines = 0
 
     def add(self, lines: Iterable[LogLine]) -> None:
         """Take lines, each container's in its order. Never waits; look at ``full`` before reading more."""
         taken = list(lines)
-        for line in taken:
-            # By its time: CloudWatch may show a line after later ones.
-            if line.container not in self._final or line.time_ms >= self._final[line.container][0]:
-                self._final[line.container] = (line.time_ms, line.text)
-        self.lines += len(taken)
+        if self._final is not None:
+            for line in taken:
+                # By its time: CloudWatch may show a line after later ones.
+                if line.container not in self._final or line.time_ms >= self._final[line.container][0]:
+                    self._final[line.container] = (line.time_ms, line.text)
         self._enqueue(self._builder.add(taken, self._heard))
 
     def _heard(self, container: str, text: str) -> None:
         last = self._last[container]
         last.append(text)
-        if len(last) > self._keep:
-            del last[0]
+        self._last_bytes[container] += len(text)
+        while len(last) > self._keep or (self._last_bytes[container] > _LAST_BYTES and len(last) > 1):
+            self._last_bytes[container] -= len(last.pop(0))
 
     def settle(self, container: str) -> None:
         """The source has read to its end what it took in together: what waited for company goes out."""
@@ -113,8 +121,13 @@ class RunLog:
 
     @property
     def full(self) -> bool:
-        """Whether the reader should pause until records went out. Memory is bounded by it and one page of lines."""
+        """Whether the reader should pause until records went out. What waits is bounded by it and a page of lines."""
         return self._queued > min(RUN_QUEUE, self._owner.queue_limit)
+
+    @property
+    def sparing(self) -> bool:
+        """Whether the reader should take small pages: memory is short."""
+        return self._owner.sparing
 
     @property
     def skipped(self) -> int:
@@ -127,8 +140,8 @@ class RunLog:
         return kept[len(kept) - min(count, len(kept)) :]
 
     def last_line(self, container: str) -> str | None:
-        """The last line of a container as it wrote it, None if it wrote nothing: what ``do_xcom_push`` stores."""
-        return self._final[container][1] if container in self._final else None
+        """The last line of a container as it wrote it, None if it wrote nothing or whole ones are not kept."""
+        return self._final[container][1] if self._final and container in self._final else None
 
     async def finish(self, timeout: float) -> bool:
         """

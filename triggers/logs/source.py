@@ -177,6 +177,11 @@ class EcsLog:
         """For its parts: whether no more should be read for now."""
         return self._run_log.full or self._merging.is_full(container)
 
+    @property
+    def is_sparing(self) -> bool:
+        """For its parts: whether little should be read at a time."""
+        return self._run_log.sparing
+
     def settle(self, container: str) -> None:
         """For its parts: what was taken in together was read to its end."""
         if self._merging.over:  # else some of it is held
@@ -249,6 +254,10 @@ class _Part:
     @property
     def full(self) -> bool:
         return self._owner.is_full(self.stream.container)
+
+    @property
+    def sparing(self) -> bool:
+        return self._owner.is_sparing
 
     def events(self, events: Sequence[LogEvent]) -> Iterator[None]:
         now_ms = self._owner.now_ms()

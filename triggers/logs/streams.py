@@ -45,6 +45,10 @@ class Follower(Protocol):
     def full(self) -> bool:
         """Whether it wants no more for now."""
 
+    @property
+    def sparing(self) -> bool:
+        """Whether it wants little at a time: memory is short."""
+
     def events(self, events: list[LogEvent]) -> Iterable[None]:
         """New events, sorted by time as far as CloudWatch does; each step is a small one for the event loop."""
 

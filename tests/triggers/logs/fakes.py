@@ -52,7 +52,13 @@ class CloudWatch:
         self._appears[stream] = min(visible, self._appears.get(stream, visible))
 
     async def filter_log_events(
-        self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None
+        self,
+        group: str,
+        streams: Sequence[str],
+        *,
+        start_ms: int,
+        next_token: str | None = None,
+        limit: int | None = None,
     ) -> LogPage:
         assert 0 < len(streams) <= 100
         await self._begin("filter", streams, start_ms)
@@ -66,7 +72,7 @@ class CloudWatch:
             (e for visible, e in self._events if visible <= at and e.stream in streams and e.time_ms >= start_ms),
             key=lambda e: (e.time_ms, e.ingested_ms, e.event_id),
         )
-        last = first + self.page
+        last = first + min(self.page, limit or self.page)
         self.served += len(found[first:last])
         if last >= len(found):
             return LogPage(found[first:last], None)
@@ -74,7 +80,9 @@ class CloudWatch:
         self._tokens[token] = (last, at, asked)
         return LogPage(found[first:last], token)
 
-    async def get_log_events(self, group: str, stream: str, *, start_ms: int, next_token: str | None = None) -> LogPage:
+    async def get_log_events(
+        self, group: str, stream: str, *, start_ms: int, next_token: str | None = None, limit: int | None = None
+    ) -> LogPage:
         await self._begin("get", [stream], start_ms)
         # Forward tokens of a stream walk in the order in which events were taken in.
         found = [
@@ -83,7 +91,7 @@ class CloudWatch:
             if visible <= self.clock() and e.stream == stream and e.time_ms >= start_ms
         ]
         first = int(next_token or 0)
-        some = found[first : first + self.page]
+        some = found[first : first + min(self.page, limit or self.page)]
         return LogPage(
             [LogEvent(e.stream, "", e.time_ms, e.ingested_ms, e.message) for e in some], str(first + len(some))
         )

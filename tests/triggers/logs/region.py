@@ -69,20 +69,28 @@ class Region:
         return event.event_id
 
     async def filter_log_events(
-        self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None
+        self,
+        group: str,
+        streams: Sequence[str],
+        *,
+        start_ms: int,
+        next_token: str | None = None,
+        limit: int | None = None,
     ) -> LogPage:
         assert 0 < len(streams) <= 100
         await self._bucket.take()
         asked_at = self.clock()
         await asyncio.sleep(self.latency[0])
-        page = self._page(group, streams, start_ms, next_token, asked_at)
+        page = self._page(group, streams, start_ms, next_token, asked_at, limit or PAGE_EVENTS)
         self.calls.append((asked_at, group, len(streams), -1 if page is None else len(page.events)))
         if page is None:
             raise NotFound("The specified log stream does not exist.", code="ResourceNotFoundException")
         await asyncio.sleep(self.latency[1] * len(page.events))
         return page
 
-    def _page(self, group: str, streams: Sequence[str], start_ms: int, token: str | None, now: float) -> LogPage | None:
+    def _page(
+        self, group: str, streams: Sequence[str], start_ms: int, token: str | None, now: float, limit: int
+    ) -> LogPage | None:
         written = [self.streams.get((group, name)) for name in streams]
         if any(one is None or one.appears > now for one in written):
             return None
@@ -104,7 +112,7 @@ class Region:
         size = 0
         for index, event in enumerate(found):
             size += len(event.message) + EVENT_OVERHEAD
-            if index and (index >= PAGE_EVENTS or size > PAGE_BYTES):
+            if index and (index >= limit or size > PAGE_BYTES):
                 return LogPage(found[:index], asked + ".".join(map(str, _order(found[index - 1]))))
         return LogPage(found, None)
 
@@ -160,6 +168,7 @@ class Reader:
     """A follower that notes what it was given, and when."""
 
     full = False
+    sparing = False
 
     def __init__(self, region: Region, group: str, stream: str) -> None:
         self._region = region

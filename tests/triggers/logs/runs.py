@@ -33,7 +33,7 @@ class Run:
         names = streams or ("main",)
         self.sink = sink or MemorySink()
         self.said: list[tuple[str, str]] = []
-        self.log = emitter().open(self.sink, names, settings)
+        self.log = emitter().open(self.sink, names, settings, whole=True)
         self.source = EcsLog(
             [LogStream(name, group, api, f"p/{name}/1" if not streams else name) for name in names],
             self.log,

@@ -39,7 +39,7 @@ class FirstPageEmpty(CloudWatch):
     """As AWS may do it."""
 
     async def filter_log_events(
-        self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None
+        self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None, **_: object
     ) -> LogPage:
         page = await super().filter_log_events(group, streams, start_ms=start_ms)
         return page if next_token else LogPage([], "the rest")
@@ -85,7 +85,7 @@ class Dated(CloudWatch):
             self.ahead = self.learned.ahead
 
     async def filter_log_events(
-        self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None
+        self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None, **_: object
     ) -> LogPage:
         page = await super().filter_log_events(group, streams, start_ms=start_ms)
         if next_token is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -15,6 +16,7 @@ from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.emitter import emitter
 from asyncrun.triggers.logs.fairness import HALF_LIFE, FairQueue, TokenBucket
 from asyncrun.triggers.logs.governor import FEWEST_HELD, HELD_BYTES, Governor
+from asyncrun.triggers.logs.records import Record
 from asyncrun.triggers.logs.run_log import RunLog
 from asyncrun.triggers.logs.text import size_of
 from tests.triggers.logs.fakes import MemorySink, Pipe, PipedSink
@@ -100,6 +102,45 @@ async def test_live_lines_do_not_wait_for_replays() -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await closed(*(one.log for one in (*replays, *quiet)))
+
+
+@pytest.mark.looptime
+async def test_runs_that_write_all_the_time_do_not_wait_for_many_that_are_taken_over() -> None:
+    pipe = Pipe(SLOWEST_PIPE)
+    quiet = [Run(pipe) for _ in range(20)]
+    writing = [asyncio.create_task(one.write(1, 60, 100)) for one in quiet]
+    await asyncio.sleep(40)
+    replays = [Run(pipe) for _ in range(100)]
+    for one in replays:
+        one.log.add(line(number / 10, f"{number} ".ljust(1000, "x")) for number in range(1000))
+    await asyncio.gather(*writing)
+    await asyncio.sleep(2)
+    for run in quiet:
+        assert len(run.sink.records) == 60
+        assert max(run.delays()) < 2
+    await closed(*(one.log for one in (*replays, *quiet)))
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("error", [ValueError("a record that cannot be written"), OSError("gone")])
+async def test_a_run_whose_records_cannot_be_written_does_not_hold_up_the_others(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(MemorySink):
+        async def emit(self, records: Sequence[Record]) -> None:
+            raise error
+
+    bad, good = emitter().open(Broken(), ["main"], SETTINGS), Run(Pipe(SLOWEST_PIPE))
+    bad.add(line(number, f"{number}") for number in range(300))
+    now = asyncio.get_running_loop().time()
+    good.log.add([line(now, "good")])
+    good.log.settle("main")
+    await asyncio.sleep(5)
+    assert len(good.sink.records) == 1
+    assert max(good.delays()) < 2
+    assert emitter().statistics().failed > 1
+    assert caplog.text.count("could not be written to Airflow's log") == 1
+    await closed(bad, good.log)
 
 
 @pytest.mark.looptime

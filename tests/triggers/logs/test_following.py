@@ -129,7 +129,7 @@ async def test_pages_that_lead_in_a_circle_end_and_nothing_is_lost(pages: int) -
 
     class Circling(CloudWatch):
         async def filter_log_events(
-            self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None
+            self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None, **_: object
         ) -> LogPage:
             page = await super().filter_log_events(group, streams, start_ms=start_ms, next_token=next_token)
             first = page.next_token or next_token or f"0/{self.clock()}"

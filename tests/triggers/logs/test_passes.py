@@ -12,6 +12,7 @@ from asyncrun.triggers.logs.streams import Stream
 
 class Nobody:
     full = False
+    sparing = False
 
     def __init__(self) -> None:
         self.said: list[str] = []

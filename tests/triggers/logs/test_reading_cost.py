@@ -101,7 +101,7 @@ async def test_streams_that_catch_up_do_not_drag_live_ones_back() -> None:
 
 async def test_a_large_page_is_taken_in_small_steps() -> None:
     class Counting:
-        full = False
+        full = sparing = False
 
         def __init__(self) -> None:
             self.steps: list[int] = []

@@ -279,7 +279,7 @@ async def test_one_denial_does_not_cost_a_log_that_may_be_read_in_the_allowed_wa
 async def test_tokens_that_are_refused_again_and_again_do_not_end_a_log_that_goes_on() -> None:
     class Forgetful(CloudWatch):
         async def filter_log_events(
-            self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None
+            self, group: str, streams: Sequence[str], *, start_ms: int, next_token: str | None = None, **_: object
         ) -> LogPage:
             if next_token is not None and dice.random() < 0.05:
                 await asyncio.sleep(self.gap)
