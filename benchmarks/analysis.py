@@ -39,11 +39,10 @@ def figures(
     mine = {number: tasks[arn] for number, arn in raw.arns.items()}
     records = decoded(raw)
     lines, lags = judged(load, records, mine)
-    ended = {number: at for at, number, _ in reversed([*raw.fired, *raw.broken]) if number in mine}
     told = {number: at for at, number, _ in reversed(raw.fired) if number in mine}
     events = {one.number: _epoch(one.stamp) for one in records if one.number in mine and one.text == _FIRED}
     endings, wrong = verdicts(raw, mine)
-    began, over = raw.started, max([*ended.values(), raw.started + 1])
+    began, over = raw.started, _over(raw, mine)
     idle, peak, cpu = _process(raw, began, over)
     calls = [one for one in book["calls"] if one[0] >= began - 0.5]
     times = _times(calls)
@@ -52,11 +51,12 @@ def figures(
         runs=load.runs,
         complete=raw.complete,
         duration=round(over - began, 2),
-        watched=Spread.of(_watched(raw, records, mine, book)),
-        end_told=Spread.of(task["end_described"] - task["ended_at"] for task in mine.values() if task["end_described"]),
-        detection=Spread.of(at - mine[number]["ended_at"] for number, at in told.items()),
-        event=Spread.of(at - mine[number]["ended_at"] for number, at in events.items()),
-        line_lag=Spread.of(lags),
+        watched=Spread.of(_watched(raw, records, mine, book), load.runs),
+        end_told=Spread.of(_end_told(mine), load.runs),
+        detection=Spread.of((at - mine[number]["ended_at"] for number, at in told.items()), load.runs),
+        event=Spread.of((at - mine[number]["ended_at"] for number, at in events.items()), load.runs),
+        line_lag=Spread.of(lags, len(lags) + lines.lost + lines.left),
+        due=_due(load, mine),
         lines=lines,
         loop=_loop([one for one in raw.lags if one["at"] >= began]),
         cpu=round(cpu / (over - began), 3),
@@ -69,7 +69,7 @@ def figures(
         supervisor_cpu=round(raw.supervisor_cpu / (over - began), 2),
         machine_load=raw.machine_load,
         calls={name: len(many) for name, many in times.items()},
-        run_minutes=round(sum(ended.get(number, raw.ended) - at for number, at in raw.added.items()) / 60, 2),
+        run_minutes=_run_minutes(load, raw, mine),
         errors=_count(f"{one[1]} {one[4]}" for one in calls if one[4]),
         rates={name: (round(len(many) / (over - began), 2), most(many, 1.0)) for name, many in times.items()},
         most_in_1s=most(sorted(one[0] for one in calls), 1.0),
@@ -79,6 +79,32 @@ def figures(
         wrong=wrong,
         log_bytes=sum(len(line) for _, line in raw.records),
     )
+
+
+def _over(raw: Raw, mine: _Runs) -> float:
+    """When the last trigger ended."""
+    return max([raw.started + 1, *(at for at, number, _ in [*raw.fired, *raw.broken] if number in mine)])
+
+
+def _due(load: Load, mine: _Runs) -> int:
+    """Lines that were to be written. A pod that somebody deletes may write fewer."""
+    specs = [spec for number, spec in enumerate(load.specs, 1) if not mine.get(number, {}).get("deleted")]
+    return sum((spec.written_in(spec.lifetime) + spec.last_lines) * len(spec.containers) for spec in specs)
+
+
+def _run_minutes(load: Load, raw: Raw, mine: _Runs) -> float:
+    """For which containers ran and had their triggers: without a start, and without a trigger's reading to the end."""
+    specs, seconds = load.specs, 0.0
+    for number, task in mine.items():
+        added, running = raw.added[number], task["running_at"]
+        if running is None:  # not told; launched just before the trigger was added
+            running = added + specs[number - 1].startup
+        seconds += max(0.0, min(task["ran_until"], raw.ended) - max(added, running))
+    return round(seconds / 60, 2)
+
+
+def _end_told(mine: _Runs) -> Iterable[float]:
+    return (task["end_described"] - task["ended_at"] for task in mine.values() if task["end_described"])
 
 
 def _watched(raw: Raw, records: Iterable[Record], mine: _Runs, book: Mapping[str, Any]) -> Iterable[float]:
@@ -102,12 +128,9 @@ def _loop(seconds: Sequence[Mapping[str, Any]]) -> Loop:
     """The worst of the seconds' reports."""
     if not seconds:
         return Loop()
-    lag, step = max(seconds, key=lambda one: one["lag"]), max(seconds, key=lambda one: one["step"])
-    own = max(seconds, key=lambda one: one["own"])
+    step, own = max(seconds, key=lambda one: one["step"]), max(seconds, key=lambda one: one["own"])
     return Loop(
-        lag=round(lag["lag"], 3),
-        lag_cpu=round(lag["cpu"], 3),
-        lag_p95=Spread.of(one["lag"] for one in seconds).p95,
+        lag=round(max(one["lag"] for one in seconds), 3),
         step=round(step["step"], 3),
         step_cpu=round(step["step_cpu"], 3),
         step_gc=round(step["step_gc"], 3),

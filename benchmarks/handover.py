@@ -11,7 +11,7 @@ import msgspec
 
 from benchmarks import pods
 from benchmarks.load import Load
-from benchmarks.standin import Control, TaskSpec
+from benchmarks.standin import Control
 
 CLUSTER = "default"
 _BETWEEN_TURNS = 20  # pods created between two turns of the supervisor, where there is no time to wait
@@ -55,7 +55,7 @@ def warming(load: Load, address: str, number: int) -> Run:
 
 
 def _tasks(load: Load, address: str, wait: Callable[[], None]) -> Iterator[dict[str, Any]]:
-    control, specs = Control(address), _specs(load)
+    control, specs = Control(address), load.specs
     began, done = time.time(), 0
     while done < len(specs):
         elapsed = time.time() - began
@@ -70,7 +70,7 @@ def _tasks(load: Load, address: str, wait: Callable[[], None]) -> Iterator[dict[
 
 
 def _pods(load: Load, address: str, wait: Callable[[], None]) -> Iterator[dict[str, Any]]:
-    specs, began = _specs(load), time.time()
+    specs, began = load.specs, time.time()
     with pods.Hands(address) as hands:
         for number, spec in enumerate(specs, start=1):
             due = load.stagger * (number - 1) / len(specs)
@@ -80,10 +80,6 @@ def _pods(load: Load, address: str, wait: Callable[[], None]) -> Iterator[dict[s
                 wait()
             longer = max(0.0, load.stagger - (time.time() - began)) if load.end_together else 0.0
             yield hands.create(number, spec, spec.lifetime + longer)
-
-
-def _specs(load: Load) -> list[TaskSpec]:
-    return [spec for count, spec in load.groups for _ in range(count)]
 
 
 def our_task(task: Mapping[str, Any], *, push_result: bool = False) -> tuple[str, dict[str, Any]]:

@@ -55,9 +55,9 @@ class Load(msgspec.Struct, kw_only=True):
         return sum(count for count, _ in self.groups)
 
     @property
-    def lines_per_second(self) -> float:
-        """That all runs together write while all of them run."""
-        return sum(count * spec.lines_per_second * len(spec.containers) for count, spec in self.groups)
+    def specs(self) -> list[TaskSpec]:
+        """Of each run, in the order in which they are launched and numbered, from 1 on."""
+        return [spec for count, spec in self.groups for _ in range(count)]
 
 
 class Raw(msgspec.Struct, kw_only=True):

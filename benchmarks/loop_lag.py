@@ -26,8 +26,7 @@ class LoopLag(BaseTrigger):
     Writes, once a second, the longest delay of a 10 ms timer and the longest steps of the loop.
 
     :param path: file that gets one JSON object a line: ``at`` (epoch seconds), ``lag`` (s: a turn of the loop, all
-        steps that were ready), ``cpu`` (s that the loop's thread used in that gap), what ``steps.Worst`` has, and
-        ``asyncrun``: whether that is imported in this process.
+        steps that were ready), what ``steps.Worst`` has, and ``asyncrun``: whether that is imported in this process.
     :param blocked_after: seconds after which a standing loop's stack is written, too; None: never.
     """
 
@@ -50,19 +49,19 @@ class LoopLag(BaseTrigger):
         with Path(self.path).open("a", buffering=1) as out:  # noqa: ASYNC230 - one short line a second, to a local file
             while True:
                 worst = await self._second(beat)
-                figures = {"at": time.time(), "lag": worst[0], "cpu": worst[1], "asyncrun": "asyncrun" in sys.modules}
+                figures = {"at": time.time(), "lag": worst, "asyncrun": "asyncrun" in sys.modules}
                 out.write(json.dumps(figures | msgspec.structs.asdict(steps.report())) + "\n")
         yield TriggerEvent({})
 
     @staticmethod
-    async def _second(beat: list[float]) -> tuple[float, float]:
-        worst = (0.0, 0.0)
+    async def _second(beat: list[float]) -> float:
+        worst = 0.0
         until = time.monotonic() + _REPORT
         while beat[0] < until:
-            before, used = time.monotonic(), time.thread_time()
+            before = time.monotonic()
             await asyncio.sleep(_TICK)
             beat[0] = time.monotonic()
-            worst = max(worst, (beat[0] - before - _TICK, time.thread_time() - used))
+            worst = max(worst, beat[0] - before - _TICK)
         return worst
 
 

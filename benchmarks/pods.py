@@ -106,7 +106,8 @@ class Pods:
         return {"cpu": counts.cpu, "most_open": counts.most_open}
 
 
-_NEVER = {"mark": "", "lines": {}, "exit_codes": [0], "first_described": 0.0, "end_described": 0.0}
+_NEVER = {"mark": "", "lines": {}, "exit_codes": [0], "first_described": 0.0, "end_described": 0.0,
+          "running_at": math.inf, "ran_until": math.inf}  # fmt: skip
 
 
 def _covers(request: Any) -> bool:
@@ -133,6 +134,9 @@ def _truth(played: Mapping[str, Any]) -> dict[str, Any]:
         "exit_codes": [one["exit_code"] or 0],
         "deleted": played["deleted"],
         "first_described": 0.0,
+        # The first line is written at the container's start; without lines the start is not told.
+        "running_at": next(iter(one["lines"]), None),
+        "ran_until": one["ended"] or math.inf,
         # From when the API shows that the container has terminated, or that the pod is deleted: detection counts from
         # there. A container's end is told later by the kubelet, and nobody can know it before.
         "ended_at": one["told"] or time.time(),
@@ -171,7 +175,7 @@ class Hands:
         script = {
             "start": spec.startup,
             "run": lifetime,
-            "lines": int(lifetime * rate),
+            "lines": spec.written_in(lifetime),
             "interval": 1 / rate if rate else 1.0,
             "size": spec.line_bytes,
             "exit_code": spec.exit_code(0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -13,13 +13,15 @@ from benchmarks import goals, plots, results
 from benchmarks.figures import Figures
 from benchmarks.measurement import Measurement
 from benchmarks.results import Result
-from benchmarks.rows import MEMORY, number, ratio, rows
+from benchmarks.rows import MEMORY, OUTDATED, number, ratio, rows, shown
 from benchmarks.series import SERIES
 from benchmarks.upstream import releases
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 BEGIN = "<!-- {}: made by python -m benchmarks --plots -->"
 END = "<!-- end of {} -->"
+_DRAWN = f"Some of what is drawn is of other code than that of now, see {OUTDATED} in the tables."
+_OLDER = f"{OUTDATED} measured of other code than that of now: `make bench BENCH_ARGS=--series` measures it again."
 
 
 def terminal(what: Measurement, found: Mapping[str, Figures]) -> Table:
@@ -28,6 +30,7 @@ def terminal(what: Measurement, found: Mapping[str, Figures]) -> Table:
 
     :param found: by trigger.
     """
+    found = {name: found[name] for name in sorted(found)}  # whichever went first: the ratio is upstream's over ours
     table = Table(title=what.title, title_justify="left")
     table.add_column("")
     for name in found:
@@ -56,10 +59,15 @@ def tables(names: Sequence[str]) -> Iterator[Table]:
 
 
 def page(text: str, saved: list[Result]) -> str:
-    """The documentation's page with fresh tables."""
-    text = _between(text, "goals", "\n".join(goals.table(saved)))
-    text = _between(text, "plots", "\n\n".join(_pictures(saved)) or "Not measured yet.")
-    return _between(text, "results", "\n\n".join(_sections(saved)) or "Not measured yet.")
+    """The documentation's page with fresh tables; what was measured of other code is marked."""
+    outdated = results.outdated(saved)
+    older = [_OLDER] if outdated else []
+    text = _between(text, "goals", "\n\n".join(["\n".join(goals.table(saved, outdated)), *older]))
+    pictures = _pictures(saved)
+    if pictures and outdated:
+        pictures.insert(0, _DRAWN)
+    text = _between(text, "plots", "\n\n".join(pictures) or "Not measured yet.")
+    return _between(text, "results", "\n\n".join(_sections(saved, outdated)) or "Not measured yet.")
 
 
 def saved() -> list[Result]:
@@ -68,10 +76,24 @@ def saved() -> list[Result]:
 
 
 def check() -> list[str]:
-    """What is wrong with the page."""
-    if page(PAGE.read_text(), saved()) != PAGE.read_text():
-        return ["docs/benchmarks.md does not show benchmarks/results: python -m benchmarks --plots"]
-    return []
+    """What is wrong with the page and its plots."""
+    found, text = saved(), PAGE.read_text()
+    # A change of the code makes results old, and not the page wrong: marks are made when it is written next.
+    same = unmarked(page(text, found)) == unmarked(text)
+    problems = [] if same else ["docs/benchmarks.md does not show benchmarks/results"]
+    problems += missing_plots(found)
+    return [f"{one}: python -m benchmarks --plots" for one in problems]
+
+
+def unmarked(text: str) -> str:
+    """The page without a word of what is measured of other code."""
+    return text.replace(f"{_DRAWN}\n\n", "").replace(f"\n\n{_OLDER}", "").replace(f" {OUTDATED}", "")
+
+
+def missing_plots(found: Sequence[Result], folder: Path = plots.FOLDER) -> list[str]:
+    """Plots that the page shows, and that are not there."""
+    names = [f"{name}.svg" for name, _ in plots.titles(found)]
+    return [f"docs/plots/{name} is missing" for name in names if not (folder / name).is_file()]
 
 
 def _between(text: str, what: str, content: str) -> str:
@@ -87,13 +109,14 @@ def _pictures(saved: list[Result]) -> list[str]:
     return [f"![{title}](plots/{name}.svg)" for name, title in plots.titles(saved)]
 
 
-def _sections(saved: list[Result]) -> list[str]:
+def _sections(saved: list[Result], outdated: Container[Measurement]) -> list[str]:
     """A heading and a table for each series."""
     out = []
     for name, (title, _) in SERIES.items():
         mine = [one for one in saved if one.what.series == name]
         if mine:
-            out += [f"### {title}", _conditions(mine), _table(mine)]
+            out += [f"### {title}", _conditions(mine), _table(mine, outdated)]
+            out += [_OLDER] if any(one.what in outdated for one in mine) else []
     return out
 
 
@@ -110,7 +133,7 @@ def _conditions(mine: list[Result]) -> str:
     )
 
 
-def _table(mine: list[Result]) -> str:
+def _table(mine: list[Result], outdated: Container[Measurement]) -> str:
     """Figures down, sizes across."""
     sizes = [list(many) for _, many in groupby(mine, key=lambda one: (one.what.runs, one.what.lines))]
     same_lines = len({one.what.lines for one in mine}) == 1
@@ -118,7 +141,10 @@ def _table(mine: list[Result]) -> str:
     lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     for row in rows(mine[0].what.platform, logs=bool(mine[0].what.lines)):
         if row.docs:
-            cells = (" / ".join(number(row.value(one.figures), row.unit) for one in many) for many in sizes)
+            cells = (
+                " / ".join(shown(row.value(one.figures), row.unit, outdated=one.what in outdated) for one in many)
+                for many in sizes
+            )
             lines.append(f"| {row.title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

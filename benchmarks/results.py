@@ -21,14 +21,15 @@ from benchmarks.measurement import Measurement
 _ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(__file__).with_name("results")
 
-# What a figure depends on: the harness with its servers, and what it measures.
+# What a figure depends on: the harness with its servers, what it measures, and the releases that it runs on.
 _HARNESS = ("analysis", "endings", "figures", "handover", "lines", "load", "loop_lag", "measurement", "pods", "runner",
             "steps", "supervise", "supervisor")  # fmt: skip
 _BOTH = [*(f"benchmarks/{name}.py" for name in _HARNESS), "benchmarks/standin", "asyncrun/local/kube"]
 _PARTS = {
-    "ours": [*_BOTH, "asyncrun/model", "asyncrun/spec", "asyncrun/clients", "asyncrun/launch", "triggers"],
+    "ours": [*_BOTH, "asyncrun/model", "asyncrun/spec", "asyncrun/clients", "asyncrun/launch", "triggers",
+             "constraints.txt"],
     "upstream": [*_BOTH, "benchmarks/upstream.txt"],
-}
+}  # fmt: skip
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -112,6 +113,12 @@ def missing(wanted: Iterable[Measurement], folder: Path = FOLDER) -> list[Measur
         if not any(one.what == what and one.code == codes[what.trigger] for one in series):
             out.append(what)
     return out
+
+
+def outdated(found: Iterable[Result]) -> frozenset[Measurement]:
+    """Those that are of other code than what is here now."""
+    codes = {trigger: fingerprint(trigger) for trigger in _PARTS}
+    return frozenset(one.what for one in found if one.code != codes[one.what.trigger])
 
 
 def _filled(value: Any) -> Any:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from benchmarks.figures import Figures
+
+T = TypeVar("T")
 
 FOLLOWS = ("follow pods/log",)
 STATES = ("get pods", "list pods", "watch pods")
 EVENTS = ("list events", "watch events")
 MEMORY = "memory per run, over a warm process"
+OUTDATED = "†"
+"""Mark of a figure that was measured of other code than that of now."""
 CALLS = ("DescribeTasks", "FilterLogEvents", "GetLogEvents")
 
 
-class Row(NamedTuple):
+class Row(NamedTuple, Generic[T]):
     """
-    One row of a table.
+    One row of a table of measurements.
 
     :param docs: it is in the documentation, too.
     :param exact: a count that should be 0: it has no ratio.
@@ -26,19 +30,14 @@ class Row(NamedTuple):
     """
 
     title: str
-    value: Callable[[Figures], float]
+    value: Callable[[T], float]
     unit: str = ""
     docs: bool = False
     exact: bool = False
     logs: bool = False
 
 
-def per_minute(one: Figures, operations: tuple[str, ...]) -> float:
-    """Requests of these kinds per run and minute."""
-    return one.per_minute(*operations)
-
-
-def _spread(title: str, name: str, *shown: str, docs: str = "") -> tuple[Row, ...]:
+def _spread(title: str, name: str, *shown: str, docs: str = "") -> tuple[Row[Figures], ...]:
     """
     :param name: of the figure.
     :param shown: of its spread; ``docs``: which of them is in the documentation.
@@ -65,14 +64,14 @@ def _count(operation: str, one: Figures) -> float:
     return one.calls.get(operation, 0)
 
 
-def _calls(title: str, *operations: str, docs: bool = False) -> Row:
+def _calls(title: str, *operations: str, docs: bool = False) -> Row[Figures]:
     return Row(title, lambda one: one.per_minute(*operations), docs=docs)
 
 
 _TIMES = ("median", "p99", "longest")
 _DOCS = "median p99"
 
-_LINES: tuple[Row, ...] = (
+_LINES: tuple[Row[Figures], ...] = (
     Row("lines written", lambda one: one.lines.written, logs=True),
     Row("lines lost", lambda one: one.lines.lost, docs=True, exact=True, logs=True),
     Row("lines doubled", lambda one: one.lines.doubled, docs=True, exact=True, logs=True),
@@ -83,7 +82,7 @@ _LINES: tuple[Row, ...] = (
     Row("lines/s at the supervisor, most in 10 s", lambda one: one.lines.most_per_second, docs=True, logs=True),
     Row("runs failed or ended wrong", lambda one: len(one.wrong), docs=True, exact=True),
 )
-_PROCESS: tuple[Row, ...] = (
+_PROCESS: tuple[Row[Figures], ...] = (
     Row("CPU, cores", lambda one: one.cpu, docs=True),
     Row("  idle before, with the harness's own timer", lambda one: one.cpu_idle),
     Row("CPU per run", lambda one: one.cpu_per_run * 1000, "ms", docs=True),
@@ -103,14 +102,14 @@ _PROCESS: tuple[Row, ...] = (
     Row("event loop: longest turn (delay of a timer)", lambda one: one.loop.lag * 1000, "ms"),
     Row("garbage collection, longest", lambda one: one.loop.gc * 1000, "ms"),
 )
-_LAST: tuple[Row, ...] = (
+_LAST: tuple[Row[Figures], ...] = (
     Row("log channel", lambda one: one.log_bytes / 1024, "KiB"),
     Row("server's own CPU, cores", lambda one: one.server_cpu),
     Row("supervisor's CPU, cores", lambda one: one.supervisor_cpu),
     Row("load of the machine (times count only below its cores)", lambda one: one.machine_load),
 )
 
-TASKS: tuple[Row, ...] = (
+TASKS: tuple[Row[Figures], ...] = (
     *_spread("start -> watched (first DescribeTasks answer)", "watched", *_TIMES, docs=_DOCS),
     *_spread("end of containers -> told by ECS", "end_told", *_TIMES, docs=_DOCS),
     *_spread("end of containers -> event (ours: log read to its end)", "event", *_TIMES, docs=_DOCS),
@@ -124,7 +123,7 @@ TASKS: tuple[Row, ...] = (
     *_LAST,
 )
 
-PODS: tuple[Row, ...] = (
+PODS: tuple[Row[Figures], ...] = (
     *_spread("start -> watched (list, open watch or GET)", "watched", *_TIMES, docs=_DOCS),
     *_spread("end shown by the API -> trigger's event", "event", *_TIMES, docs=_DOCS),
     *_spread("end shown by the API -> Airflow's supervisor", "detection", "median", "longest"),
@@ -151,7 +150,7 @@ PODS: tuple[Row, ...] = (
 )
 
 
-def rows(platform: str, *, logs: bool = True) -> tuple[Row, ...]:
+def rows(platform: str, *, logs: bool = True) -> tuple[Row[Figures], ...]:
     """
     :param platform: ``ecs`` or ``pods``.
     :param logs: the runs write lines.
@@ -163,11 +162,16 @@ def number(value: float, unit: str = "") -> str:
     """As people read it; ``-`` where there is none."""
     if math.isnan(value):
         return "-"
-    text = f"{value:,.0f}" if abs(value) >= 100 or float(value).is_integer() else f"{value:.2g}"
+    text = f"{value:,.0f}" if abs(value) >= 9.95 or float(value).is_integer() else f"{value:.2g}"
     return f"{text} {unit}".strip()
 
 
-def ratio(row: Row, ours: Figures, upstream: Figures) -> str:
+def shown(value: float, unit: str, *, outdated: bool) -> str:
+    """A number as the documentation shows it."""
+    return number(value, unit) + (f" {OUTDATED}" if outdated else "")
+
+
+def ratio(row: Row[T], ours: T, upstream: T) -> str:
     """Upstream's over ours, where that means something."""
     mine, other = row.value(ours), row.value(upstream)
     if row.exact or not mine or math.isnan(mine) or math.isnan(other):

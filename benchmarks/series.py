@@ -31,16 +31,16 @@ def _sizes(series: str, platform: str, **more: object) -> list[Measurement]:
     return [one for runs in _SIZES for one in _both(series, platform, runs, **more)]
 
 
-def _many(series: str, platform: str) -> list[Measurement]:
-    """Status only: 1,000 of both, 10,000 of ours."""
-    some = _both(series, platform, 1000, lines=0.0)
+def _many(series: str, platform: str, *sizes: int) -> list[Measurement]:
+    """Status only: these and 1,000 of both, 10,000 of ours."""
+    some = [one for runs in (*sizes, 1000) for one in _both(series, platform, runs, lines=0.0)]
     return [*some, *_both(series, platform, 10_000, lines=0.0, lifetime=120.0)[:1]]
 
 
 SERIES: dict[str, tuple[str, list[Measurement]]] = {
     "ecs": ("ECS tasks with AWS's quotas enforced, 1 line/s each", _sizes("ecs", "ecs")),
     "pods": ("Pods, 1 line/s each", _sizes("pods", "pods")),
-    "ecs-status": ("ECS tasks, status only", _many("ecs-status", "ecs")),
+    "ecs-status": ("ECS tasks, status only", _many("ecs-status", "ecs", 500)),
     "pods-status": ("Pods, status only", _many("pods-status", "pods")),
     "ecs-unlimited": (
         "ECS tasks without any quota, 1 line/s each",

@@ -16,7 +16,7 @@ from asyncrun.local.airflow import LocalAirflow, LocalAirflowError, TaskInstance
 from benchmarks.airflow import usage
 from benchmarks.airflow.containers import Container, Containers
 from benchmarks.airflow.plan import WARMING_RUNS, Backend, Ends, Operators, Plan, dag_id, label
-from benchmarks.airflow.samples import Counted, Watcher, count
+from benchmarks.airflow.samples import Counted, Watcher, count, total
 from benchmarks.analysis import Spread
 
 T = TypeVar("T")
@@ -71,7 +71,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     :param line_lag: from when a line can be read to the answer of the REST endpoint that has it, s.
     :param lines_seen: on which that stands; ``lines_written`` those of the watched containers.
     :param read: how long an answer of the log endpoint took, s; ``reads_failed``: how many there were not.
-    :param lines: in the final logs of the checked tasks, added up.
+    :param lines: in the final logs of the checked tasks, added up; ``logs_missing``: how many tasks have none, which
+        counts as all of their lines lost.
     :param states: how many tasks ended in each state.
     :param machine_load: 1 min load average at the end; above the number of cores, times say little.
     """
@@ -241,13 +242,13 @@ class Measurement:
             lines_written=sum(map(len, readable.values())),
             read=Spread.of(watcher.reads),
             reads_failed=watcher.failed,
-            lines=_sum([one for one in counted if one is not None]),
-            logs_missing=counted.count(None),
+            lines=total(counted),
+            logs_missing=sum(one.missing for one in counted),
             states={state: states.count(state) for state in sorted(set(states))},
             machine_load=round(os.getloadavg()[0], 1),
         )
 
-    def _counted(self, index: int, container: Container, evidence: Path) -> Counted | None:
+    def _counted(self, index: int, container: Container, evidence: Path) -> Counted:
         written = len(container.readable)
         return count(self._airflow, self._dag, self._run_id, index, self._containers.line, written, evidence)
 
@@ -283,14 +284,4 @@ def _phase(first: _Mark, second: _Mark, executions: Sequence[usage.Execution]) -
         executions=len(executions),
         worker_seconds=round(sum(one.seconds for one in executions), 2),
         cpu={name: round(used - first.cpu[name], 2) for name, used in second.cpu.items()},
-    )
-
-
-def _sum(counted: Sequence[Counted]) -> Counted:
-    examples = [one.example for one in counted if one.example]
-    return Counted(
-        sum(one.written for one in counted),
-        sum(one.lost for one in counted),
-        sum(one.doubled for one in counted),
-        "; ".join(examples[:3]),
     )

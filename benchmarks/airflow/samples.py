@@ -22,12 +22,14 @@ class Counted(msgspec.Struct, frozen=True):
     :param lost: lines that it does not have.
     :param doubled: lines that it has more than once, each further time.
     :param example: which ones; empty where all is well.
+    :param missing: there is no log at all: every line is lost.
     """
 
     written: int
     lost: int
     doubled: int
     example: str = ""
+    missing: bool = False
 
 
 def numbers(records: Sequence[LogRecord], line: re.Pattern[str]) -> Counter[int]:
@@ -97,8 +99,8 @@ class Watcher:
 
 def count(
     airflow: LocalAirflow, dag: str, run_id: str, index: int, line: re.Pattern[str], written: int, evidence: Path
-) -> Counted | None:
-    """The final log of one task; None if Airflow has none.
+) -> Counted:
+    """The final log of one task.
 
     :param written: lines that its container wrote.
     :param evidence: folder that gets the log if a line is missing or doubled.
@@ -106,7 +108,7 @@ def count(
     try:
         records = airflow.logs(dag, run_id, TASK, 1, index)
     except ApiError:
-        return None
+        return Counted(written, written, 0, f"{dag}[{index}]: no log", missing=True)
     found = numbers(records, line)
     lost = [number for number in range(written) if number not in found]
     doubled = {number: times - 1 for number, times in sorted(found.items()) if times > 1}
@@ -116,3 +118,15 @@ def count(
         evidence.mkdir(parents=True, exist_ok=True)
         (evidence / f"{dag}-{index}.log").write_text("".join(f"{record}\n" for record in records))
     return Counted(written, len(lost), sum(doubled.values()), example)
+
+
+def total(counted: Sequence[Counted]) -> Counted:
+    """Of several logs, with some of the examples; ``missing``: at least one has none."""
+    examples = [one.example for one in counted if one.example]
+    return Counted(
+        sum(one.written for one in counted),
+        sum(one.lost for one in counted),
+        sum(one.doubled for one in counted),
+        "; ".join(examples[:3]),
+        missing=any(one.missing for one in counted),
+    )

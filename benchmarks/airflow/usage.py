@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -68,11 +67,6 @@ def cpu(airflow: LocalAirflow, server: int) -> dict[str, float]:
     used["postgresql"] = sum(_used(one) for one in airflow.processes() if one.name() == "postgres")
     used["containers"] = sum(map(_used, _tree(server)))
     return used
-
-
-def harness_cpu() -> float:
-    """CPU seconds of this process."""
-    return sum(os.times()[:2])
 
 
 def _tree(pid: int) -> Iterator[psutil.Process]:

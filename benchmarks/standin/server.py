@@ -99,6 +99,7 @@ class Server:
             "created_at": task.created_at,
             "running_at": task.running_at,
             "ended_at": task.ended_at,
+            "ran_until": task.ended_at,
             "stopped_at": task.ended_at + task.spec.deprovisioning,
             "first_described": task.first_described,
             "end_described": task.end_described,

@@ -54,7 +54,7 @@ class Stream:
 
     def _write(self) -> list[Event]:
         spec, began, ended = self.task.spec, self.task.running_at, self.task.ended_at
-        count = int((ended - began) * spec.lines_per_second)
+        count = spec.written_in(ended - began)
         times = [began + (number + 0.5) / spec.lines_per_second for number in range(count)] if count else []
         times += [ended - 0.001] * spec.last_lines
         chance = random.Random(self.number)

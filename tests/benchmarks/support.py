@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from benchmarks.figures import Figures, Lines, Loop, Spread
 from benchmarks.measurement import Measurement
-from benchmarks.results import Result
+from benchmarks.results import Result, fingerprint
 from benchmarks.series import SERIES
 
 
@@ -27,10 +29,11 @@ def figures(what: Measurement, **changed: object) -> Figures:
         "detection": spread(0.5 * much),
         "event": spread(0.06 * much),
         "line_lag": spread(0.4 * much),
+        "due": written,
         "lines": Lines(
             written=written, arrived=written, most_per_second=min(what.runs * what.lines, 2000 / much**0.3)
         ),
-        "loop": Loop(lag=0.05, lag_cpu=0.04, lag_p95=0.02, step=0.02 * much, step_cpu=0.02, step_gc=0.01, own=0.01,
+        "loop": Loop(lag=0.05, step=0.02 * much, step_cpu=0.02, step_gc=0.01, own=0.01,
                      step_who="TriggerRunner.arun", own_who="poll", airflow=0.02, most_cpu=0.02, gc=0.01),
         "cpu": 0.0003 * what.runs * much**0.5,
         "cpu_idle": 0.01,
@@ -55,10 +58,19 @@ def figures(what: Measurement, **changed: object) -> Figures:
     return Figures(**{**fields, **changed})  # type: ignore[arg-type]
 
 
-def result(what: Measurement, *, code: str = "made up", **changed: object) -> Result:
-    """As it is saved."""
-    return Result(what=what, code=code, commit="abc1234", at="2026-11-22T03:00:00Z", took=100,
+def result(what: Measurement, *, code: str = "", **changed: object) -> Result:
+    """
+    As it is saved.
+
+    :param code: its fingerprint; empty: that of the code of now.
+    """
+    return Result(what=what, code=code or _now(what.trigger), commit="abc1234", at="2026-11-22T03:00:00Z", took=100,
                   machine="2 cores, x86_64, Python 3.11.7", figures=figures(what, **changed))  # fmt: skip
+
+
+@cache
+def _now(trigger: str) -> str:
+    return fingerprint(trigger)
 
 
 def everything() -> list[Result]:

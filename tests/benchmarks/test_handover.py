@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
-from benchmarks import smoke
+from benchmarks import handover, smoke
 from benchmarks.figures import Figures, Lines
 from benchmarks.handover import handed_over
 from benchmarks.load import Load
@@ -22,18 +23,45 @@ def _wait() -> None:
     time.sleep(0.02)  # a turn of the supervisor's loop
 
 
-def test_ecs_tasks_are_handed_over_evenly_and_end_together_where_asked() -> None:
-    load = Load(trigger="ours", groups=_SPECS, stagger=1.0, end_together=True)
+class _Clock:
+    """Time that passes only where somebody waits."""
+
+    now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def wait(self) -> None:
+        self.now += 0.02  # a turn of the supervisor's loop
+
+
+def _launched(monkeypatch: pytest.MonkeyPatch, load: Load) -> tuple[list[tuple[float, Any]], dict[str, Any]]:
+    """Each run with the seconds after which it was handed over, and the truth of all."""
+    clock = _Clock()
+    monkeypatch.setattr(handover, "time", clock)
     with StandIn() as standin:
-        began = time.time()
-        runs = [(time.time() - began, run) for run in handed_over(load, standin.address, _wait)]
-        truth = {one["arn"]: one for one in standin.truth()}
-    assert len(runs) == 20
-    assert all(at >= number / 20 for number, (at, _) in enumerate(runs)), "none before its turn, however slow it goes"
+        runs = [(clock.now - _Clock.now, run) for run in handed_over(load, standin.address, clock.wait)]
+        return runs, {one["arn"]: one for one in standin.truth()}
+
+
+def test_ecs_tasks_are_handed_over_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, truth = _launched(monkeypatch, Load(trigger="ours", groups=_SPECS, stagger=1.0))
+    assert [at for at, _ in runs] == pytest.approx([number / 20 for number in range(20)], abs=0.021)
+    assert all(at >= number / 20 - 1e-6 for number, (at, _) in enumerate(runs)), "none before its turn"
     assert [truth[run.arn]["exit_codes"] for _, run in runs] == [[0]] * 15 + [[3]] * 5
-    ends = sorted(truth[run.arn]["ended_at"] for _, run in runs)
-    assert ends[15] - ends[5] < 0.25, "half a second, were they not to end together"
+    assert {_lifetime(truth[run.arn]) for _, run in runs} == {5.0}
     assert {run.classpath for _, run in runs} == {"asyncrun.triggers.ecs.EcsTaskTrigger"}
+
+
+def test_where_tasks_are_to_end_together_those_launched_earlier_live_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = Load(trigger="ours", groups=_SPECS, stagger=1.0, end_together=True)
+    runs, truth = _launched(monkeypatch, load)
+    assert [at + _lifetime(truth[run.arn]) for at, run in runs] == pytest.approx([6.0] * 20, abs=1e-3)
+    assert runs[-1][0] > 0.9, "or they would all have the same lifetime"
+
+
+def _lifetime(task: dict[str, Any]) -> float:
+    return round(task["ended_at"] - task["running_at"], 3)
 
 
 def test_all_at_once_is_one_call_for_each_kind() -> None:
@@ -55,33 +83,44 @@ def test_pods_have_the_labels_that_our_operator_gives_them() -> None:
     assert [run.kwargs["pod_name"] for run in runs] == ["bench-1", "bench-2"]
 
 
-@pytest.mark.parametrize("platform", ["ecs", "pods"])
-def test_status_only_means_no_logs_on_both_sides(platform: str) -> None:
-    for trigger in ("ours", "upstream"):
-        what = Measurement(platform=platform, trigger=trigger, runs=1, lines=0.0)
-        with server(what) as playing:
-            (run,) = handed_over(what.load(), playing.address, _wait)
-        if (platform, trigger) == ("ecs", "upstream"):
-            assert run.kwargs["log_group"] is None
-        if (platform, trigger) == ("pods", "ours"):
-            assert not run.kwargs["watch"].get("logs")
-        if (platform, trigger) == ("pods", "upstream"):
-            assert (run.kwargs["get_logs"], run.kwargs["logging_interval"]) == (False, None)
+@pytest.mark.parametrize(
+    ("platform", "trigger", "logs"),
+    [
+        ("ecs", "upstream", {"log_group": None, "log_stream": None}),
+        ("pods", "upstream", {"get_logs": False, "logging_interval": None}),
+        ("pods", "ours", {"logs": ()}),
+    ],
+)
+def test_status_only_means_that_triggers_are_told_to_read_no_logs(
+    platform: str, trigger: str, logs: dict[str, Any]
+) -> None:
+    what = Measurement(platform=platform, trigger=trigger, runs=1, lines=0.0)
+    with server(what) as playing:
+        (run,) = handed_over(what.load(), playing.address, _wait)
+    told = run.kwargs.get("watch", run.kwargs)
+    assert {name: told.get(name, ()) for name in logs} == logs
 
 
-def test_the_definition_of_status_only_tasks_has_no_log_configuration() -> None:
+@pytest.mark.parametrize(("lines", "streams"), [(0.0, 0), (1.0, 1)])
+def test_our_ecs_trigger_finds_no_stream_to_read_where_status_only_is_measured(lines: float, streams: int) -> None:
+    """It is told by the task's definition, as in AWS."""
     import boto3
 
-    what = Measurement(platform="ecs", trigger="ours", runs=1, lines=0.0)
+    from asyncrun.model.ecs import parse_task
+    from asyncrun.model.ecs_definition import parse_definition
+    from asyncrun.model.ecs_streams import streams_of
+    from asyncrun.model.ecs_watch import EcsTaskWatch
+
+    what = Measurement(platform="ecs", trigger="ours", runs=1, lines=lines)
     with server(what) as playing:
-        list(handed_over(what.load(), playing.address, _wait))
+        (run,) = handed_over(what.load(), playing.address, _wait)
         client = boto3.client("ecs", endpoint_url=playing.address, region_name="us-east-1", aws_access_key_id="x",
                               aws_secret_access_key="x")  # fmt: skip
-        (task,) = playing.truth()
-        told = client.describe_tasks(cluster="default", tasks=[task["arn"]])["tasks"][0]
-        definition = client.describe_task_definition(taskDefinition=told["taskDefinitionArn"])["taskDefinition"]
+        task = client.describe_tasks(cluster="default", tasks=[run.arn])["tasks"][0]
+        definition = client.describe_task_definition(taskDefinition=task["taskDefinitionArn"])["taskDefinition"]
         client.close()
-    assert "logConfiguration" not in definition["containerDefinitions"][0]
+    watch = EcsTaskWatch.from_dict(run.kwargs["watch"])
+    assert len(streams_of(parse_task(task), parse_definition(definition), watch).found) == streams
 
 
 @pytest.mark.parametrize(
@@ -91,6 +130,7 @@ def test_the_definition_of_status_only_tasks_has_no_log_configuration() -> None:
         (Lines(written=160, lost=2, examples=["run 3 main: 2 lost"]), [], 1, "ecs: 2 lines lost"),
         (Lines(written=160, doubled=1), [], 1, "1 lines doubled"),
         (Lines(written=160), ["run 4: [], not succeeded"], 1, "1 runs that ended wrong"),
+        (Lines(), [], 1, "pods: 160 lines that the containers should have written and did not"),
     ],
 )
 def test_the_short_mode_fails_for_lines_and_runs_and_for_nothing_else(

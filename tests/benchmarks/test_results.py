@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from benchmarks import goals, report, results, series
-from benchmarks.figures import Figures, Lines
+from benchmarks import goals, plots, report, results, series
+from benchmarks.figures import Figures, Lines, Spread
 from benchmarks.measurement import Measurement
 from benchmarks.results import fingerprint
 from benchmarks.rows import number, rows
 from tests.benchmarks.support import everything, figures, result
 
 WHAT = Measurement(platform="pods", trigger="ours", runs=10, series="pods")
+
+
+_THOUSAND = ("ecs", 1000, "ours")
 
 
 def test_a_saved_measurement_is_found_again_whole(tmp_path: Path) -> None:
@@ -91,15 +95,55 @@ def test_a_goal_is_met_or_not_and_what_is_not_measured_is_said() -> None:
     slow = [msgspec.structs.replace(one, figures=figures(one.what, cpu=9.0)) for one in everything()]
     rows_of = {line.split("|")[1].strip(): line for line in goals.table(slow)}
     assert rows_of["ECS, N=500: CPU"] == "| ECS, N=500: CPU | 0.15 cores | 9 cores | 9 cores | **no** |"
-    assert rows_of["ECS, N=500: detection, 99 %"].endswith("| yes |")
+    assert rows_of["ECS, N=500: detection (ECS's answer that tells the end), 99 %"].endswith("| yes |")
+    assert rows_of["ECS, N=500, status only: detection (the trigger's event), 99 %"].endswith("| yes |")
     nothing = goals.table([])
     assert all(" not yet |" in line for line in nothing[2:])
 
 
 def test_a_lost_line_of_a_thousand_runs_misses_the_goal() -> None:
-    lost = [msgspec.structs.replace(one, figures=figures(one.what, lines=Lines(lost=1))) for one in everything()]
+    lost = [result(one.what, lines=Lines(lost=1), due=0) for one in everything()]
     (line,) = (one for one in goals.table(lost) if one.startswith("| ECS, N=1,000 with AWS's quotas"))
-    assert "| 0 | 1 | 1 | **no** |" in line
+    assert "| 0 | 1 | 1 | **no**: 1 lines lost |" in line
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"lines": Lines()}, "60000 lines that the containers should have written and did not"),
+        ({"complete": False}, "given up before all had ended"),
+        ({"wrong": ["run 1: []"]}, "1 runs that ended wrong"),
+    ],
+)
+def test_a_goal_of_no_flaws_counts_the_same_as_the_short_mode(changed: dict[str, Any], told: str) -> None:
+    found = [result(one.what, **changed) for one in everything()]
+    (line,) = (one for one in goals.table(found) if one.startswith("| ECS, N=1,000 with AWS's quotas"))
+    assert line.endswith(f"| **no**: {told} |")
+    (figures_of,) = (one.figures for one in found if (one.what.series, one.what.runs, one.what.trigger) == _THOUSAND)
+    assert figures_of.flaws() == [told]
+
+
+@pytest.mark.parametrize(
+    ("name", "goal"),
+    [
+        ("watched", "start to watched"),
+        ("end_told", "detection (ECS's answer that tells the end)"),
+        ("line_lag", "log lag after the line is readable"),
+    ],
+)
+def test_a_goal_on_times_is_missed_if_one_of_them_never_came(name: str, goal: str) -> None:
+    """However fast the others were."""
+    missing = Spread(0.1, 0.1, 0.1, 0.1, missing=1)
+    found = [result(one.what, **{name: missing}) for one in everything()]
+    (line,) = (one for one in goals.table(found) if one.startswith(f"| ECS, N=500: {goal}"))
+    assert line.endswith("| 0.1 s | 0.1 s | **no**: 1 of them never came |")
+
+
+def test_every_kind_of_reading_counts_as_a_request() -> None:
+    calls = {"DescribeTasks": 10, "FilterLogEvents": 10, "GetLogEvents": 41}
+    found = [result(one.what, calls=calls) for one in everything() if one.what.runs == 100]
+    (line,) = (one for one in goals.table(found) if "per run-minute" in one)
+    assert line.endswith("| 0.6 | 0.61 | 0.61 | **no** |")
 
 
 def test_a_long_step_says_what_of_it_was_not_the_triggers() -> None:
@@ -125,6 +169,58 @@ def test_the_page_shows_every_series_and_can_be_renewed() -> None:
     assert report.page(shown, report.saved()) == text
 
 
+def test_what_was_measured_of_other_code_is_marked() -> None:
+    """Ours, and not upstream's; where nothing is, no mark and no word of it."""
+    text = report.PAGE.read_text()
+    ours = WHAT.trigger
+    some = [result(one.what, code="of another code" if one.what.trigger == ours else "") for one in everything()]
+    shown = report.page(text, some)
+    assert "| ECS, N=500: CPU | 0.15 cores | 0.15 cores † | 0.82 cores | yes |" in shown
+    assert "| runs failed or ended wrong | 0 † / 0 | 0 † / 0 | 0 † / 0 | 0 † / 0 |" in shown
+    explained = "† measured of other code than that of now: `make bench BENCH_ARGS=--series` measures it again."
+    assert shown.count(explained) == 1 + len(series.SERIES)
+    assert "Some of what is drawn is of other code" in shown
+    assert "†" not in report.page(text, everything())
+
+
+def test_other_releases_of_what_is_installed_are_other_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = report.PAGE.parents[1]
+    for name in ("asyncrun", "benchmarks", "triggers"):
+        (tmp_path / name).symlink_to(root / name)
+    monkeypatch.setattr(results, "_ROOT", tmp_path)
+    found = {}
+    for release in ("3.3.2", "3.4.0"):
+        (tmp_path / "constraints.txt").write_text(f"apache-airflow-core=={release}\n")
+        found[release] = fingerprint("ours"), fingerprint("upstream")
+    assert found["3.3.2"][0] != found["3.4.0"][0]
+    assert found["3.3.2"][1] == found["3.4.0"][1], "it has releases of its own"
+
+
+def test_plots_that_are_shown_and_not_there_are_noticed(tmp_path: Path) -> None:
+    names = [name for name, _ in plots.titles(everything())]
+    for name in names[1:]:
+        (tmp_path / f"{name}.svg").touch()
+    assert report.missing_plots(everything(), tmp_path) == [f"docs/plots/{names[0]}.svg is missing"]
+    assert report.missing_plots([], tmp_path) == []
+
+
+def test_the_ratio_is_upstreams_over_ours_whichever_was_measured_first() -> None:
+    found = {trigger: figures(msgspec.structs.replace(WHAT, trigger=trigger)) for trigger in ("upstream", "ours")}
+    table = report.terminal(WHAT, found)
+    assert [str(one.header) for one in table.columns] == ["", "ours", "upstream", "upstream / ours"]
+    cells = dict(zip(table.columns[0].cells, table.columns[3].cells, strict=True))
+    assert cells["CPU per run"] == "5.5"
+
+
+def test_the_page_stays_right_when_the_code_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = report.PAGE.read_text()
+    fresh = report.page(text, everything())
+    monkeypatch.setattr(results, "outdated", lambda found: frozenset(one.what for one in found))
+    marked = report.page(text, everything())
+    assert marked != fresh
+    assert report.unmarked(marked) == report.unmarked(fresh) == fresh
+
+
 def test_the_page_shows_what_is_saved() -> None:
     assert report.check() == []
 
@@ -137,5 +233,7 @@ def test_a_page_without_a_place_for_the_results_is_refused() -> None:
 @pytest.mark.parametrize("platform", ["ecs", "pods"])
 def test_every_row_has_a_value_and_a_number_reads_well(platform: str) -> None:
     what = Measurement(platform=platform, trigger="ours", runs=100)
-    assert all(number(row.value(figures(what)), row.unit) for row in rows(platform))
-    assert [number(one, "s") for one in (0.123, 12.0, 1234.5, math.nan)] == ["0.12 s", "12 s", "1,234 s", "-"]
+    assert [row.title for row in rows(platform) if math.isnan(row.value(figures(what)))] == []
+    assert [number(one, "s") for one in (0.123, 9.94, 12.0, 99.7, 1234.5, math.nan)] == [
+        "0.12 s", "9.9 s", "12 s", "100 s", "1,234 s", "-",
+    ]  # fmt: skip

@@ -61,9 +61,9 @@ def test_steps_of_airflows_own_coroutines_are_told_apart(steps: Steps) -> None:
             _busy(0.05)
 
     TriggerRunner.arun.__qualname__ = "TriggerRunner.arun"
-    worst = _reported(steps, _short(), TriggerRunner().arun())
+    worst = _reported(steps, _long(), TriggerRunner().arun())
     assert worst.airflow >= 0.05
-    assert worst.own_who == "_short"
+    assert worst.own_who == "_long"
 
 
 def test_garbage_collection_in_a_step_is_taken_off(steps: Steps) -> None:

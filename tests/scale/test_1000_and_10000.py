@@ -10,7 +10,7 @@ import pytest
 from asyncrun.model.settings import Settings
 from benchmarks.analysis import Figures
 from benchmarks.measurement import Measurement, made
-from benchmarks.rows import STATES, per_minute
+from benchmarks.rows import STATES
 from tests.scale.judged import assert_all_ended_right, assert_every_line_once_and_in_order
 
 pytestmark = pytest.mark.scale
@@ -38,7 +38,7 @@ def _assert_one_watch_and_no_call_per_pod(found: Figures) -> None:
     assert found.calls["list pods"] <= 2
     assert found.calls["watch pods"] <= 2 + found.run_minutes / found.runs / 5, "one, renewed every five minutes"
     assert found.calls.get("get pods", 0) <= found.runs // 100
-    assert per_minute(found, STATES) <= 0.1
+    assert found.per_minute(*STATES) <= 0.1
 
 
 @pytest.mark.timeout(900)

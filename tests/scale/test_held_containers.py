@@ -88,7 +88,7 @@ def test_a_container_waits_for_the_signal_then_writes_and_ends_as_told(kind: Any
         until(told, lambda one: one is not None and one.ended is not None and one.ended < time.time() - 1)
         ended = told()
         assert ended is not None
-        assert ended.ended == pytest.approx(begin + 2.0, abs=0.5)
+        assert ended.ended >= begin + 2.0 - 0.05, "not before its time, however late a busy machine looks at its timers"
         assert len(ended.readable) == first + 40
         assert all(begin <= at < ended.ended + 1 for at in ended.readable[first:])
         found = numbers([LogRecord(None, "", "", line, {}) for line in lines()], containers.line)

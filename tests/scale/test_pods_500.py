@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.analysis import Figures, figures
 from benchmarks.pods import Pods
-from benchmarks.rows import STATES, per_minute
+from benchmarks.rows import STATES
 from benchmarks.runner import Load, measure
 from benchmarks.standin import TaskSpec
 from tests.scale.judged import assert_all_ended_right, assert_every_line_once_and_in_order
@@ -61,7 +61,7 @@ def test_500_pods_cost_one_watch_and_one_connection_for_each_log() -> None:
     assert_all_ended_right(found, succeeded=450, failed_3=25, failed_42=25)
     assert_every_line_once_and_in_order(found)
     _assert_one_watch_and_no_call_per_pod(found)
-    assert per_minute(found, STATES) <= 0.1
+    assert found.per_minute(*STATES) <= 0.1
 
 
 @pytest.mark.scale
