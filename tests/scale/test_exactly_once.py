@@ -158,8 +158,19 @@ class Play:
             time.sleep(2 + self._chance.random() * 6)
 
 
-def judge(figures: Figures, title: str, capsys: pytest.CaptureFixture[str], *, in_order: bool = True) -> None:
-    """Print the figures; nothing may be lost or doubled, nor, with ``in_order``, out of order."""
+def judge(
+    figures: Figures,
+    title: str,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    in_order: bool = True,
+    moved_may_double: bool = False,
+) -> None:
+    """
+    Print the figures; nothing may be lost or doubled, nor, with ``in_order``, out of order.
+
+    :param moved_may_double: not for runs that moved away from a triggerer that lived.
+    """
     text = figures.text(f"{title}, seed {SEED}")
     with capsys.disabled():
         print(f"\n{text}")
@@ -167,11 +178,11 @@ def judge(figures: Figures, title: str, capsys: pytest.CaptureFixture[str], *, i
         with Path(REPORT).open("a") as file:
             file.write(text + "\n")
     assert figures.kills == 3 * KILLS
-    assert {backend.removesuffix(MOVED) for backend in figures.end} == {"ecs", "pod"}
+    assert {"ecs", "pod"} <= set(figures.end), "some runs did not move"
     for counts in (figures.end, figures.meanwhile):
         for backend, count in counts.items():
             assert count.lost == 0, f"{backend}: {count}: {count.examples}"
-            if not backend.endswith(MOVED):
+            if not (moved_may_double and backend.endswith(MOVED)):
                 assert count.doubled == 0, f"{backend}: {count}: {count.examples}"
                 assert count.disordered == 0 or not in_order, f"{backend}: {count}"
 
@@ -200,7 +211,7 @@ def test_no_line_is_lost_or_doubled_where_each_triggerer_has_a_disk_and_logs_go_
     (tmp_path / "disks").mkdir()
     with started(tmp_path, {}, s3=True) as airflow:
         figures = Play(airflow, Stage(airflow, chance, disk), chance, tmp_path / "writers").rounds(KILLS)
-    judge(figures, "a disk for each triggerer, remote logging to S3, log_takeover = replay", capsys)
+    judge(figures, "a disk for each triggerer, remote logging to S3, log_takeover = replay", capsys, moved_may_double=True)
 
 
 @pytest.mark.timeout(3 * PATIENCE + 180 * KILLS)

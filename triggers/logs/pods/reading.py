@@ -28,9 +28,10 @@ _READ_SILENCE = 40.0  # s
 _TURN_SILENCE = 10.0  # s; for those that are read in turns: others wait for theirs
 _FULL_WAIT = 0.1  # s
 # One step of the event loop, some ms: a chunk may be 1 MiB (trace q), all of it lines that were seen already.
-_LINES_AT_ONCE, _BYTES_AT_ONCE = 500, 1 << 15
-STEP_MS = 30_000
-"""How far the containers of a run may drift apart, in the time of their lines, while old ones are read."""
+_LINES_AT_ONCE, _BYTES_AT_ONCE = 100, 1 << 15
+# How far the containers of a run may drift apart, in the time of their lines, while old ones are read; and not further
+# than one full batch of lines reaches: with five files in view Airflow's reader compares within 500 entries.
+_STEP_MS = 30_000
 _CAUGHT_UP_AFTER = 0.3  # s without a byte
 _STUCK_AFTER = 5.0  # s; a request that is not answered by then is not worth waiting for
 
@@ -66,7 +67,7 @@ class Host(Protocol):
         """Look again whether all was read."""
 
     async def in_step(self, container: str, time_ms: int) -> None:
-        """Wait until no other container of the run is read at a much earlier time."""
+        """Wait until no other container of the run is read at an earlier time than that."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,7 +245,8 @@ class Reader:
     async def _add(self, instance: Instance, lines: Iterator[LogLine]) -> None:
         for some in _batches(lines):
             self.at_ms = some[0].time_ms  # before waiting: whoever is furthest behind waits for nobody
-            await self._host.in_step(self._container, self.at_ms)
+            reach_ms = some[-1].time_ms - self.at_ms if len(some) == _LINES_AT_ONCE else _STEP_MS
+            await self._host.in_step(self._container, self.at_ms - reach_ms)
             self._host.run_log.add(some)
             self._active_at = _now()
             self._quiet.lines_came()
@@ -272,7 +274,7 @@ class Reader:
 def _batches(lines: Iterator[LogLine]) -> Iterator[list[LogLine]]:
     some: list[LogLine] = []
     for line in lines:
-        if some and (len(some) == _LINES_AT_ONCE or line.time_ms - some[0].time_ms > STEP_MS):
+        if some and (len(some) == _LINES_AT_ONCE or line.time_ms - some[0].time_ms > _STEP_MS):
             yield some
             some = []
         some.append(line)

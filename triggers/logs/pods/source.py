@@ -14,7 +14,6 @@ from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.pods.drain import End, PodDrainRule
 from asyncrun.triggers.logs.pods.follower import ContainerFollower
 from asyncrun.triggers.logs.pods.nodes import is_lost
-from asyncrun.triggers.logs.pods.reading import STEP_MS
 from asyncrun.triggers.logs.pods.slots import follow_slots
 from asyncrun.triggers.logs.run_log import RunLog
 from asyncrun.triggers.logs.source import Drained
@@ -175,7 +174,7 @@ class PodLog:
 
     async def in_step(self, container: str, time_ms: int) -> None:
         """
-        For followers: wait until no other container is read at a much earlier time.
+        For followers: wait until no other container is read at an earlier time than that.
 
         Airflow's reader merges the files of two triggerers in step: where one wrote the containers live and the other
         one after the other, it shows lines twice (some 2,500 records apart: facts on Airflow's logs).
@@ -183,7 +182,7 @@ class PodLog:
         others = [one for name, one in self._followers.items() if name != container]
         give_up_at = _now() + _STEP_LIMIT
         # Time passing is one of the reasons to go on, so there is no event to wait for.
-        while any(one.is_behind(time_ms - STEP_MS) for one in others) and _now() < give_up_at:  # noqa: ASYNC110
+        while any(one.is_behind(time_ms) for one in others) and _now() < give_up_at:  # noqa: ASYNC110
             await asyncio.sleep(_STEP_WAIT)
 
     def _start(self, name: str, follower: ContainerFollower) -> None:
