@@ -211,7 +211,8 @@ def test_no_line_is_lost_or_doubled_where_each_triggerer_has_a_disk_and_logs_go_
     (tmp_path / "disks").mkdir()
     with started(tmp_path, {}, s3=True) as airflow:
         figures = Play(airflow, Stage(airflow, chance, disk), chance, tmp_path / "writers").rounds(KILLS)
-    judge(figures, "a disk for each triggerer, remote logging to S3, log_takeover = replay", capsys, moved_may_double=True)
+    title = "a disk for each triggerer, remote logging to S3, log_takeover = replay"
+    judge(figures, title, capsys, moved_may_double=True)
 
 
 @pytest.mark.timeout(3 * PATIENCE + 180 * KILLS)

@@ -169,6 +169,22 @@ async def test_old_logs_of_several_containers_are_read_in_step(many: str) -> Non
     assert max(abs(places[id(one)] - place) for place, one in enumerate(run.sink.records)) <= 200
 
 
+async def test_old_logs_that_are_dense_are_read_in_step_by_lines() -> None:
+    """Five files share what Airflow's reader compares: 500 entries each."""
+    server = LogServer("main", "proxy")
+    for name in ("main", "proxy"):
+        server.start(name)
+        for number in range(3000):
+            server.write(f"{number}", name, at=0, stamp=stamp_at(number / 20))
+    server.finish()
+    async with Run(server) as run:
+        await asyncio.sleep(1)
+        assert (await run.end()).complete
+    places = {id(one): place for place, one in enumerate(sorted(run.sink.records, key=lambda one: one.stamp_ms))}
+    assert len(places) == 6000
+    assert max(abs(places[id(one)] - place) for place, one in enumerate(run.sink.records)) <= 200
+
+
 async def test_a_container_that_never_writes_holds_up_nobody() -> None:
     server = LogServer("main", "silent")
     async with Run(server) as run:
