@@ -46,6 +46,10 @@ SERIES: dict[str, tuple[str, list[Measurement]]] = {
         "ECS tasks without any quota, 1 line/s each",
         [one for runs in (500, 1000) for one in _both("ecs-unlimited", "ecs", runs, quotas=False)],
     ),
+    "ecs-long": (
+        "100 ECS tasks that run for five minutes, 1 line/s each: what a start and an end cost counts less",
+        _both("ecs-long", "ecs", 100, lifetime=300.0),
+    ),
     "ecs-stampede": (
         "1,000 ECS tasks that are handed over within 10 s and end in the same second",
         _both("ecs-stampede", "ecs", 1000, end_together=True, lifetime=50.0),
