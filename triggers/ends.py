@@ -10,6 +10,7 @@ over, as ``asyncrun.clients.airflow_supervisor`` can tell.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,6 +23,8 @@ from asyncrun.model.settings import Settings
 from asyncrun.triggers.background import spawn
 from asyncrun.triggers.turns import Turns
 from asyncrun.triggers.wakeup import Wakeup
+
+_logger = logging.getLogger(__name__)
 
 _BUSY = 5.0  # s that the supervisor may be away for ends: the default time between two heartbeats
 _FIRST = 1  # end at a time while nothing is known: an upload that S3 refuses takes 14 s with all its retries
@@ -145,7 +148,7 @@ class Ends:
         while self._overdue:
             ends, self._overdue = self._overdue, []
             if not self._is_mute():
-                await self._supervisor_turn()
+                await self._been_round()
                 await asyncio.sleep(_SECOND_CHANCE)
             for end in ends:
                 end.notice()
@@ -155,16 +158,26 @@ class Ends:
         while self._noticed:
             ends, self._noticed = self._noticed, []
             began = self._clock()
-            if self._is_mute():
-                pass
-            elif await self._supervisor_turn():
-                self._learn(len(ends), self._clock() - began)
-            else:
-                self._mute_until = self._clock() + _MUTE_FOR
-            self._over += len(ends)
-            self._over_at = self._clock()
-            self._under_way.difference_update(ends)
-            self._go_on()
+            try:
+                if self._is_mute():
+                    pass
+                elif await self._been_round():
+                    self._learn(len(ends), self._clock() - began)
+                else:
+                    self._mute_until = self._clock() + _MUTE_FOR
+            finally:  # whatever happens: all others wait for these
+                self._over += len(ends)
+                self._over_at = self._clock()
+                self._under_way.difference_update(ends)
+                self._go_on()
+
+    async def _been_round(self) -> bool:
+        """Whether the supervisor has been round once more; a defect must not keep every run from ending."""
+        try:
+            return await self._supervisor_turn()
+        except Exception:
+            _logger.exception("A defect of asyncrun while asking Airflow's supervisor")
+            return False
 
     def _is_mute(self) -> bool:
         return self._clock() < self._mute_until

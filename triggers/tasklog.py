@@ -45,15 +45,6 @@ class TaskLog:
         self._run_log.add(LogLine(stamp, LOGGER, level, line) for line in text.splitlines() or [""])
         self._run_log.settle(LOGGER)  # nothing joins it: it goes out at once
 
-    async def written(self, seconds: float) -> bool:
-        """
-        Wait until Airflow's supervisor has taken all that was said so far, if it can be known.
-
-        :param seconds: the longest wait.
-        :return: False if the time was up first.
-        """
-        return await self._run_log.finish(seconds)
-
     async def __aenter__(self) -> Self:
         return self
 

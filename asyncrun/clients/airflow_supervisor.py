@@ -17,10 +17,14 @@ supervisor (a worker, ``dag.test()``) or it does not answer, there is no second 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import weakref
 from collections.abc import Callable
+from functools import cache
 from typing import Any
+
+_logger = logging.getLogger(__name__)
 
 _ANSWER_LIMIT = 180.0  # s; longer than the uploads of one message take in any triggerer that can be saved
 _OVERDUE = 10.0  # s; the runner looks every second, but not while it waits for an answer
@@ -37,20 +41,31 @@ async def supervisor_turn() -> bool:
 
     :return: False if it cannot be told.
     """
-    from airflow.sdk.execution_time.comms import MaskSecret
-
-    comms = _comms()
-    if comms is None:
+    try:
+        answer = _asked()
+    except Exception as error:  # noqa: BLE001 - another Airflow may have no such message, or refuse it empty
+        _say_once(f"{type(error).__name__}: {error}")
         return False
-    # The one message that costs the supervisor nothing: without a value nothing is masked. No database is asked.
-    answer = asyncio.ensure_future(comms.asend(MaskSecret(value="")))
-    answer.set_name("asyncrun asks the supervisor for a turn")
+    if answer is None:
+        return False
     try:
         done, _ = await asyncio.wait({answer}, timeout=_ANSWER_LIMIT)
     finally:
         answer.add_done_callback(_seen)
         answer.cancel()
     return bool(done) and not answer.cancelled()  # an error is an answer, too
+
+
+def _asked() -> asyncio.Task[Any] | None:
+    from airflow.sdk.execution_time.comms import MaskSecret
+
+    comms = _comms()
+    if comms is None:
+        return None
+    # The one message that costs the supervisor nothing: without a value nothing is masked. No database is asked.
+    answer: asyncio.Task[Any] = asyncio.ensure_future(comms.asend(MaskSecret(value="")))
+    answer.set_name("asyncrun asks the supervisor for a turn")
+    return answer
 
 
 class Noticing:
@@ -99,6 +114,15 @@ def _comms() -> Any:
     comms = getattr(sdk, "SUPERVISOR_COMMS", None)
     kind = getattr(module, "TriggerCommsDecoder", None)
     return comms if kind is not None and isinstance(comms, kind) else None
+
+
+@cache
+def _say_once(why: str) -> None:
+    _logger.warning(
+        "Airflow's supervisor cannot be asked when it has uploaded the logs of ended tasks, so ends_per_second is all "
+        "that holds them back: %s",
+        why,
+    )
 
 
 def _seen(answer: asyncio.Future[Any]) -> None:

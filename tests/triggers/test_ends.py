@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from itertools import cycle
+from typing import Any
 
 import looptime
 import pytest
@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from asyncrun.clients.config import uploads_logs
 from asyncrun.model.settings import Settings
-from asyncrun.triggers.ends import Ends, turn_to_end
+from asyncrun.triggers.ends import Ends
 from tests.support.model_triggerer import ModelTriggerer
 
 pytestmark = pytest.mark.looptime
@@ -22,14 +21,6 @@ pytestmark = pytest.mark.looptime
 HEALTHY = 30.0  # s; Airflow's triggerer_health_check_threshold
 SETTINGS = Settings()
 _VirtualLoop = looptime.make_event_loop_class(asyncio.SelectorEventLoop)
-
-
-@pytest.fixture
-def remote_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    monkeypatch.setenv("AIRFLOW__LOGGING__REMOTE_LOGGING", "True")
-    uploads_logs.cache_clear()
-    yield monkeypatch
-    uploads_logs.cache_clear()
 
 
 class Scene:
@@ -47,9 +38,6 @@ class Scene:
 
     def add(self, count: int) -> list[int]:
         return [self.model.add(self.end(number)) for number in range(count)]
-
-
-# Where it can be told what the supervisor has dealt with.
 
 
 async def test_a_thousand_that_end_at_once_leave_the_supervisor_its_heartbeat() -> None:
@@ -199,6 +187,19 @@ async def test_a_supervisor_that_was_away_for_long_is_told_no_more_at_once() -> 
     assert max(ended) < HEALTHY
 
 
+async def test_an_end_that_the_runner_could_not_notice_is_not_over_before_it_was_uploaded() -> None:
+    """The supervisor is away for far longer than it takes until an end is overdue."""
+    scene = Scene(14.0)
+    async with scene.model:
+        await asyncio.sleep(0.5)
+        busy = asyncio.create_task(scene.model.away(60.0), name="another message")
+        await asyncio.sleep(4.5)
+        scene.add(3)
+        await scene.model.all_told()
+        await busy
+    assert [count for _, count, _ in scene.model.turns if count] == [1, 1, 1]
+
+
 async def test_where_the_supervisor_never_answers_the_rate_is_all_there_is() -> None:
     began = asyncio.get_running_loop().time()
     scene = Scene(0.0)
@@ -208,6 +209,60 @@ async def test_where_the_supervisor_never_answers_the_rate_is_all_there_is() -> 
         await scene.model.all_told()
     assert scene.model.questions == 1, "it is asked no more"
     assert asyncio.get_running_loop().time() - began < 180 + 10 + 10
+
+
+async def test_a_supervisor_that_did_not_answer_is_asked_again_after_ten_minutes() -> None:
+    scene = Scene(0.2)
+    scene.model.silent = True
+    async with scene.model:
+        scene.add(2)
+        await scene.model.all_told()
+        await asyncio.sleep(500)
+        scene.add(2)
+        await scene.model.all_told()
+        assert scene.model.questions == 1
+        scene.model.silent = False
+        await asyncio.sleep(150)
+        scene.model.turns.clear()
+        scene.add(100)
+        await scene.model.all_told()
+    assert scene.model.questions > 5
+    assert scene.model.longest <= 12 * 0.2 + 0.1
+    assert len(scene.ended) == 104
+
+
+@pytest.mark.expects_defect
+@pytest.mark.parametrize("keeps_tasks", [False, True], ids=["noticed", "overdue"])
+async def test_a_defect_while_the_supervisor_is_asked_keeps_no_run_from_ending(keeps_tasks: bool) -> None:
+    async def broken() -> bool:
+        asked.append(True)
+        raise ZeroDivisionError
+
+    asked: list[bool] = []
+    scene = Scene()
+    scene.model.keeps_tasks = keeps_tasks
+    scene.ends = Ends(lambda: True, broken)
+    async with scene.model:
+        scene.add(20)
+        async with asyncio.timeout(60):
+            await scene.model.all_told()
+    assert len(scene.ended) == 20
+    assert len(asked) == 1 + keeps_tasks, "it is asked no more"
+    assert scene.ends.statistics().waiting == 0
+
+
+async def test_a_question_that_somebody_cancelled_keeps_no_run_from_ending() -> None:
+    scene = Scene(1.0)
+    async with scene.model:
+        scene.add(20)
+        asking: set[asyncio.Task[Any]] = set()
+        while not asking:
+            await asyncio.sleep(0.1)
+            asking = {task for task in asyncio.all_tasks() if task.get_name() == "asyncrun ends"}
+        asking.pop().cancel()
+        async with asyncio.timeout(60):
+            await scene.model.all_told()
+    assert len(scene.ended) == 20
 
 
 async def test_how_it_stands_can_be_seen() -> None:
@@ -266,42 +321,3 @@ async def _any_history(
                 scene.model.kill(numbers[what[1]])
         await scene.model.all_told()
         await asyncio.sleep(HEALTHY)
-
-
-# Where it cannot.
-
-
-async def ends(count: int) -> list[float]:
-    loop = asyncio.get_running_loop()
-    at: list[float] = []
-
-    async def end() -> None:
-        await turn_to_end(Settings(ends_per_second=20))
-        at.append(loop.time())
-
-    begin = loop.time()
-    await asyncio.gather(*(end() for _ in range(count)))
-    return [one - begin for one in at]
-
-
-async def test_outside_of_a_triggerer_a_thousand_that_end_at_once_take_their_turns(
-    remote_logging: pytest.MonkeyPatch,
-) -> None:
-    at = await ends(1000)
-    assert at == sorted(at)
-    assert 49.9 < at[-1] < 50.1
-    assert all(sum(begin <= one < begin + 1 for one in at) <= 21 for begin in range(50))
-
-
-async def test_a_turn_that_was_cancelled_disturbs_nobody(remote_logging: pytest.MonkeyPatch) -> None:
-    first = asyncio.create_task(ends(100), name="many")
-    await asyncio.sleep(1)
-    first.cancel()
-    await asyncio.wait([first])
-    assert (await ends(1))[0] < 4.2
-
-
-async def test_without_remote_logging_nothing_waits(remote_logging: pytest.MonkeyPatch) -> None:
-    remote_logging.setenv("AIRFLOW__LOGGING__REMOTE_LOGGING", "False")
-    uploads_logs.cache_clear()
-    assert max(await ends(100)) < 0.1

@@ -87,18 +87,32 @@ async def test_a_block_that_fails_does_not_keep_the_others() -> None:
     assert story.told == ["enter a", "enter b", "leave b", "leave a", "last c"]
 
 
-async def test_a_block_that_cannot_be_entered_is_not_left() -> None:
+@pytest.mark.parametrize("slow", [False, True], ids=["with", "async with"])
+async def test_a_block_that_cannot_be_entered_is_not_left(slow: bool) -> None:
     story = Story()
 
-    @contextmanager
-    def refuses() -> Iterator[None]:
-        raise ValueError("no")
-        yield
+    class Refuses:
+        def __enter__(self) -> None:
+            raise ValueError("no")
+
+        def __exit__(self, *_: object) -> None:
+            story.told.append("leave what was not entered")
+
+    class RefusesSlowly:
+        async def __aenter__(self) -> None:
+            await asyncio.sleep(0)
+            raise ValueError("no")
+
+        async def __aexit__(self, *_: object) -> None:
+            story.told.append("leave what was not entered")
 
     async def run() -> None:
         async with Leaving() as leaving:
             leaving.enter_context(story.block("a"))
-            leaving.enter_context(refuses())
+            if slow:
+                await leaving.enter_async_context(RefusesSlowly())
+            else:
+                leaving.enter_context(Refuses())
 
     with pytest.raises(ValueError, match="no"):
         await run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 
 import pytest
 
@@ -62,11 +63,35 @@ async def test_a_turn_that_ends_with_an_error_is_free_again() -> None:
                 raise ValueError("broken")
 
 
+async def test_who_is_cancelled_while_it_waits_is_forgotten() -> None:
+    class Waiting:
+        def need(self) -> float:
+            return 1.0
+
+    turns = Turns(rate=0)
+    async with turns.turn(lambda: 0.0):
+        waiting = Waiting()
+        gone = weakref.ref(waiting)
+        task = asyncio.create_task(turns.turn(waiting.need).__aenter__(), name="waits")
+        del waiting
+        await asyncio.sleep(1)
+        assert gone() is not None
+        task.cancel()
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+        assert gone() is None
+
+
 async def test_groups_that_are_reached_with_the_same_credentials_share_turns() -> None:
     turns = turns_for("account", 2)
     assert turns_for("account", 2) is turns
     assert turns_for("other account", 2) is not turns
-    before = id(turns)
+
+
+async def test_turns_that_were_left_by_all_are_forgotten() -> None:
+    turns = turns_for("account", 2)
+    gone = weakref.ref(turns)
     del turns
     gc.collect()
-    assert isinstance(turns_for("account", 2), Turns), f"made anew after {before} was left by all"
+    assert gone() is None

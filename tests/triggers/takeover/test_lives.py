@@ -15,7 +15,6 @@ from asyncrun.model.settings import Settings
 from asyncrun.triggers.logs.emitter import emitter
 from asyncrun.triggers.logs.run_log import RunLog
 from asyncrun.triggers.logs.takeover import taking_over
-from asyncrun.triggers.logs.takeover.past import Memory
 from asyncrun.triggers.logs.takeover.taking_over import past_of
 from asyncrun.triggers.once import OnceSink
 from asyncrun.triggers.tasklog import TaskLog
@@ -180,6 +179,7 @@ async def test_a_file_that_airflow_cannot_show_is_no_past(volume: Volume) -> Non
     )
     await live(volume, 2, log)
     assert volume.texts(2) == volume.shown() == texts(log)
+    assert "0 records of this log stand in 0 earlier files" in volume.said(2)
 
 
 async def test_a_torn_last_record_is_written_again(volume: Volume) -> None:
@@ -233,14 +233,8 @@ class TestReplaysInstead:
         volume.file(9).mkdir()
         await self.lived_twice(volume, "the earlier files cannot be read ([Errno 21] Is a directory")
 
-    async def test_where_memory_is_short(self, volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-        memory = Memory(1000)
-        monkeypatch.setattr(taking_over, "_MEMORY", memory)
-        await self.lived_twice(volume, "too many logs, or too long ones, were taken over at once")
-        assert memory.take(1000)
-
     async def test_where_reading_takes_too_long(self, volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(taking_over, "_READ_LIMIT", 0.0)
+        monkeypatch.setattr(taking_over, "_LIMIT", 0.0)
         await self.lived_twice(volume, "the earlier files were not read within 0 s")
 
     @pytest.mark.expects_defect
@@ -260,28 +254,3 @@ async def test_nobody_asks_for_the_past_by_default_or_outside_of_a_triggerer(vol
         assert await past_of(None, SETTINGS, task_log) is None
         await task_log.__aexit__(None, None, None)
     assert volume.said(2) == ""
-
-
-async def test_a_cancellation_passes_with_its_message_and_leaves_nothing_behind(
-    volume: Volume, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    memory = Memory(1 << 20)
-    monkeypatch.setattr(taking_over, "_MEMORY", memory)
-    await live(volume, 1, lines(2000))
-    for wait in (0, 0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.03, 0.06):
-        with volume.triggerer(2):
-            task_log = TaskLog(TRIGGER_ID, SETTINGS)
-            asking = asyncio.create_task(past_of(TI, SETTINGS, task_log), name="a trigger")
-            await asyncio.sleep(wait)
-            asking.cancel("__airflow_user_action__")
-            await asyncio.wait([asking])
-            if asking.cancelled():
-                with pytest.raises(asyncio.CancelledError, match=r"^__airflow_user_action__$"):
-                    await asking
-            else:
-                past = asking.result()
-                assert past is not None
-                past.close()
-            await task_log.__aexit__(asyncio.CancelledError, None, None)
-    await asyncio.get_running_loop().run_in_executor(taking_over._thread(), lambda: None)
-    assert memory.take(1 << 20)

@@ -105,12 +105,19 @@ class TestMasked:
             ("beginning *** middle *** end", "beginning x end"),
             ("no mask here", "no mask there"),
             ("one\ntwo is *** here", "ONE\ntwo is x here"),
+            ("password***password", "password"),
+            ("abcdefgh***efgh***efgh***ijkl", "abcdefghXefghYijkl"),
         ],
     )
     def test_what_may_be_another_text_is_not(self, tmp_path: Path, masked: str, text: str) -> None:
         past = Past(Memory(1 << 20))
         past.learn(read(tmp_path, [record(0, masked)]))
         assert not past.holds(record(0, text))
+
+    def test_the_name_of_a_container_is_nothing_of_its_text(self, tmp_path: Path) -> None:
+        past = Past(Memory(1 << 20))
+        past.learn(read(tmp_path, [record(0, "[batch-main] ***", "batch-main")]))
+        assert not past.holds(record(0, "[batch-main] anything", "batch-main"))
 
     @settings(deadline=None)
     @given(

@@ -31,9 +31,10 @@ from asyncrun.triggers.wakeup import Wakeup
 
 _logger = logging.getLogger(__name__)
 
-# s, each. The mark takes 0.1 s, 3 s on a loaded machine (measured); 50 MB are read in 0.5 s, one run after the other.
+# s, for all of it, and for the mark. That takes 0.1 s, 3 s on a loaded machine (measured); 50 MB are read in 0.5 s, one
+# run after the other.
+_LIMIT = 120.0
 _MARK_LIMIT = 60.0
-_READ_LIMIT = 60.0
 _FIRST_LOOK, _LATER_LOOK = 0.02, 0.5
 # Airflow's reader merges files by turns, through a heap of 5,000 records of which it shows the first 2,500 whenever it
 # is full (3.3.2, ``_interleave_logs``): what is not in it by then comes too late.
@@ -49,9 +50,6 @@ class Words(Protocol):
     def say(self, level: str, text: str) -> None:
         """One message."""
 
-    async def written(self, seconds: float) -> bool:
-        """Wait until Airflow's supervisor has all of it."""
-
 
 async def past_of(ti: Any, settings: Settings, words: Words) -> Past | None:
     """
@@ -65,7 +63,7 @@ async def past_of(ti: Any, settings: Settings, words: Words) -> Past | None:
     if settings.log_takeover != "continue" or ti is None:
         return None
     try:
-        return await _past(ti, words)
+        return await _past(ti, words, asyncio.get_running_loop().time() + _LIMIT)
     except Unsuited as why:
         reason = str(why)
     except Crowded:
@@ -80,18 +78,18 @@ async def past_of(ti: Any, settings: Settings, words: Words) -> Past | None:
     return None
 
 
-async def _past(ti: Any, words: Words) -> Past | None:
+async def _past(ti: Any, words: Words, until: float) -> Past | None:
     if uploads_logs():
         raise Unsuited("[logging] remote_logging is on, and then earlier files may never be shown")
-    log, begun = await _in_thread(lambda stop: _begun(ti, stop), _READ_LIMIT)
+    log, begun = await _in_thread(lambda stop: _begun(ti, stop), until)
     if not begun:
         return None
     mark = secrets.token_hex(8)
     words.say("info", f"An earlier triggerer began this log; looking for what it holds already (mark {mark})")
-    own = await _own_file(log, mark, words)
+    own = await _own_file(log, mark, until)
     past = Past(_MEMORY)
     try:
-        files = await _in_thread(lambda stop: _read(log, own, past, stop), _READ_LIMIT)
+        files = await _in_thread(lambda stop: _read(log, own, past, stop), until)
     except BaseException:
         past.close()
         raise
@@ -111,19 +109,17 @@ def _begun(ti: Any, stop: threading.Event) -> tuple[Path, bool]:
     return log, False
 
 
-async def _own_file(log: Path, mark: str, words: Words) -> Path:
+async def _own_file(log: Path, mark: str, until: float) -> Path:
     loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + _MARK_LIMIT
-    await words.written(_MARK_LIMIT)
+    give_up_at = min(loop.time() + _MARK_LIMIT, until)
     pause = _FIRST_LOOK
-    while True:
-        own = await _in_thread(lambda _: _marked(log, mark), _READ_LIMIT)
+    while loop.time() < give_up_at:
+        await asyncio.sleep(min(pause, give_up_at - loop.time()))
+        pause = min(pause * 2, _LATER_LOOK)
+        own = await _in_thread(lambda _: _marked(log, mark), until)
         if own is not None:
             return own
-        if loop.time() >= give_up_at:
-            raise Unsuited(f"what is logged here does not arrive in {log}.trigger.* within {_MARK_LIMIT:g} s")
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, _LATER_LOOK)
+    raise Unsuited(f"what is logged here does not arrive in {log}.trigger.* within {_MARK_LIMIT:g} s")
 
 
 def _marked(log: Path, mark: str) -> Path | None:
@@ -151,13 +147,13 @@ def _thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="asyncrun-takeover")
 
 
-async def _in_thread(work: Callable[[threading.Event], T], limit: float) -> T:
+async def _in_thread(work: Callable[[threading.Event], T], until: float) -> T:
     """
     Have it done by the one thread, and stop it when it is not waited for any more.
 
     :param work: is given an event that tells it to stop.
-    :param limit: seconds.
-    :raises Unsuited: it took longer.
+    :param until: the event loop's time.
+    :raises Unsuited: it takes longer.
     """
     stop, done = threading.Event(), Wakeup()
     answer = asyncio.get_running_loop().run_in_executor(_thread(), work, stop)
@@ -171,9 +167,9 @@ async def _in_thread(work: Callable[[threading.Event], T], limit: float) -> T:
     try:
         # Not asyncio.timeout: a trigger's own task must keep the message of its cancellation.
         if not answer.done():
-            await done.wait(limit)
+            await done.wait(until - asyncio.get_running_loop().time())
         if not answer.done():
-            raise Unsuited(f"the earlier files were not read within {limit:g} s")
+            raise Unsuited(f"the earlier files were not read within {_LIMIT:g} s")
         return answer.result()
     finally:
         stop.set()
